@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from browsing import chromium, served, until_ready  # noqa: E402
+from browsing import chromium, served, serving, until_ready, until_true  # noqa: E402
 from PIL import Image  # noqa: E402
 
 OUTPUT = ROOT / "docs" / "seeing"
@@ -54,6 +54,13 @@ def refuted(page) -> None:
     page.evaluate("scrollTo(0, 0)")
 
 
+def puzzle(page) -> None:
+    """A hint, and the goal's verdict."""
+    until_true(page, "!byId('hint').hidden")
+    page.click("#hint")
+    page.evaluate("scrollTo(0, 0)")
+
+
 def main() -> None:
     """Take them all."""
     OUTPUT.mkdir(exist_ok=True)
@@ -66,6 +73,8 @@ def main() -> None:
             file.write_text(source.read_text())
             with served(file, *options) as address:
                 take(browser, address, name, prepare)
+        with serving(Path(folder), "puzzle", "view", "score", "-o", str(Path(folder, "score.slot"))) as address:
+            take(browser, address, "puzzle", puzzle)
 
 
 if __name__ == "__main__":

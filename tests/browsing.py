@@ -33,9 +33,16 @@ def chromium():
 @contextmanager
 def served(file, *options):
     """The address of ``slotlang view`` for a file, until the block ends."""
-    command = [sys.executable, "-m", "slotlang", "view", str(file), "--json", *options]
+    with serving(file.parent, "view", str(file), *options) as address:
+        yield address
+
+
+@contextmanager
+def serving(folder, *words):
+    """The address that a command says, which is started with temporary files in a folder, until the block ends."""
+    command = [sys.executable, "-m", "slotlang", *words, "--json"]
     # earlier searches of whoever runs the tests are not looked at
-    own = {**os.environ, "SLOTLANG_SEARCH_CACHE": str(file.parent / "searches")}
+    own = {**os.environ, "SLOTLANG_SEARCH_CACHE": str(folder / "searches")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=own) as server:
         try:
             text = ""

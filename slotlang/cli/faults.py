@@ -25,7 +25,7 @@ from slotlang_runtime.amounts import count_of
 
 INTERRUPTED, READER_GONE = 130, 141
 """Exit statuses as a shell gives them to SIGINT and SIGPIPE."""
-_SERVING = ("lsp", "view")
+_SERVING = ("lsp", "view", "puzzle.view")
 """Commands that go on until they are interrupted, and have nothing to say of it."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,7 @@ import typer
 from slotlang.cli.completion import puzzle_names
 from slotlang.cli.options import File, Json
 from slotlang.cli.output import FAILED, OK, emit_json, guarded, write_new
+from slotlang.cli.ports import serving
 from slotlang.cli.progress import working
 from slotlang.cli.usage import WholeSummaries
 from slotlang.diagnostics import SlotError, closest, error
@@ -25,15 +27,21 @@ puzzle_app = typer.Typer(
     help="Puzzles: small programs with a goal, which teach the tutorial by doing. Without a command: the list.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A puzzle.", show_default=False, autocompletion=puzzle_names)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A puzzle, or its number in the list.", show_default=False, autocompletion=puzzle_names
+    ),
+]
 Progress = Literal["new", "started", "solved"]
 
 
 def _named(name: str) -> Puzzle:
-    """Raises SL005 for a name that no puzzle has."""
+    """By its name, or its number in the list. Raises SL005 for what no puzzle has."""
     from slotlang.puzzles.book import PUZZLES, puzzle_named
 
-    found = puzzle_named(name)
+    number = int(name) if name.isascii() and name.isdigit() and len(name) < 4 else 0
+    found = PUZZLES[number - 1] if 1 <= number <= len(PUZZLES) else puzzle_named(name)
     if found is None:
         names = [puzzle.name for puzzle in PUZZLES]
         hint = closest(name, names) or f"puzzles are {', '.join(names)}"
@@ -127,6 +135,40 @@ def start_puzzle(
         print(f"{path}: {puzzle.goal}")
         print(f"what the program does now: slotlang check {path}")
         print(f"whether it is solved:      slotlang puzzle check {path}")
+
+
+@puzzle_app.command("view")
+def view_puzzle(
+    name: Name,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Your file of it; NAME.slot if left out.", show_default=False),
+    ] = None,
+    port: Annotated[int, typer.Option(metavar="N", help="Serve on this port of 127.0.0.1; 0: a free one.")] = 0,
+    json: Json = False,
+) -> None:
+    """Serve a puzzle as a page with an editor, to this machine alone, until Ctrl-C: what is missing, hints, the slots.
+    It is started first where there is no file of it; the file is written again when you press the button for that."""
+    with guarded("puzzle.view", json):
+        from slotlang.page.server import Viewed, serve
+        from slotlang.syntax.program_file import read_program
+
+        puzzle = _named(name)
+        path = output or Path(f"{puzzle.name}.slot")
+        if not path.exists():
+            write_new(path, puzzle.text)
+        read_program(path)
+
+        def listening(address: str) -> None:
+            if json:
+                emit_json("puzzle.view", {**_entry(puzzle), "file": str(path), "address": address})
+            else:
+                print(f"{path}: {puzzle.goal}")
+                print(f"{address} shows it; Ctrl-C ends it")
+            sys.stdout.flush()
+
+        with serving(port):
+            serve(Viewed(path, puzzle=puzzle.name), port, listening)
 
 
 @puzzle_app.command("check")

@@ -25,7 +25,8 @@ MAX_OPERATIONS = 300_000
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One statement. ``start``, ``end``: its place; ``levels``: the fewest and the most primes dropped in what it
-    computes; ``scale``: bits of the scale of its ciphertexts."""
+    computes; ``scale``: bits of the scale of its ciphertexts; ``steps``: slots by which ciphertexts are rotated to the
+    left, in [1, slots), each with how often, in the order of execution."""
 
     family: str
     start: int
@@ -36,6 +37,7 @@ class Measure:
     additions: int
     levels: tuple[int, int]
     scale: float
+    steps: tuple[tuple[int, int], ...] = ()
 
     @property
     def level(self) -> str:
@@ -107,9 +109,12 @@ def _measures(analysis: Analysis, program: Program, made: Plan) -> Measures:
             levels.setdefault(place, []).append(state.level)
             scales[place] = max(scales.get(place, 0.0), p.carried_bits(state.level, state.pending))
     kinds: dict[tuple[int, int], Counter[str]] = {place: Counter() for place in places.values()}
+    steps: dict[tuple[int, int], Counter[int]] = {place: Counter() for place in places.values()}
     for node, statement in zip(graph.nodes, graph.statement, strict=True):
         if (at := places.get(statement)) is not None:
             kinds[at][node.kind] += len(node.operands) - 1 if node.kind == "sum" else 1
+            if node.kind == "rotate":
+                steps[at][node.step] += 1
     found = tuple(
         Measure(
             sources[place],
@@ -120,6 +125,7 @@ def _measures(analysis: Analysis, program: Program, made: Plan) -> Measures:
             count["sum"] + count["add_plain"],
             (min(levels[place]), max(levels[place])),
             scales[place],
+            tuple(steps[place].items()),
         )
         for place, count in sorted(kinds.items())
         if place in levels

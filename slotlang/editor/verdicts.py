@@ -118,9 +118,11 @@ def _failing(program: Program, report: Report) -> Span | None:
     return None
 
 
-def explained(analysis: Analysis, view: ProgramView, verdict: Verdict, report: Report) -> Verdict:
+def explained(
+    analysis: Analysis, view: ProgramView, verdict: Verdict, report: Report, *, repairs: bool = True
+) -> Verdict:
     """A refuted program's verdict with the statement that lost what the result needs, and with the nearest repairs as
-    fixes. This takes about a second."""
+    fixes, where they are wanted. This takes about a second."""
     program, mark = view.bound, verdict.mark
     if program is None or mark is None or report.status != "refuted":
         return verdict
@@ -133,7 +135,7 @@ def explained(analysis: Analysis, view: ProgramView, verdict: Verdict, report: R
     if loss is not None:
         related += (Related(None, *line_range(source, loss.line), "\n".join(loss.lines())),)
     fixes: list[Fix] = []
-    for repair in nearest_repairs(program, report):
+    for repair in nearest_repairs(program, report) if repairs else ():
         whole = repair.mutation.whole
         place = whole.written
         # a change inside of a definition changes all its uses: that is for its author to decide

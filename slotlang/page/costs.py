@@ -66,8 +66,8 @@ def cost_rows(cost: Cost) -> dict[str, Any]:
 
 def _line(cost: Cost) -> str:
     """What matters most, in one line."""
-    # of several the tightest one
-    proved = sorted((b for b in cost.bounds if b.proved), key=lambda b: b.at_least)
+    # of several the tightest one; one that a wrong program is below says nothing
+    proved = sorted((b for b in cost.bounds if b.proved and b.gap >= 0), key=lambda b: b.at_least)
     limits = {b.of: f" (at least {b.at_least:,}, a gap of {b.gap:,})" for b in proved}
     counts = cost.counts
     parts = [

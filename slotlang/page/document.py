@@ -12,7 +12,18 @@ from slotlang.page.asking import words
 
 __all__ = ["EDITOR", "SCRIPTS", "document"]
 
-SCRIPTS = ("decode.js", "slots.js", "panels.js", "markdown.js", "knobs.js", "view.js", "page.js", "start.js")
+SCRIPTS = (
+    "decode.js",
+    "slots.js",
+    "panels.js",
+    "markdown.js",
+    "knobs.js",
+    "goals.js",
+    "rotations.js",
+    "view.js",
+    "page.js",
+    "start.js",
+)
 """In the order in which they are run."""
 EDITOR = "codemirror.js"
 """What a view has beside them: made from ``editors/page`` by ``make page``."""
@@ -30,11 +41,18 @@ def _file(name: str) -> str:
 
 
 def document(
-    mode: Literal["report", "view"], title: str, data: dict[str, Any] | None = None, text: str = "", token: str = ""
+    mode: Literal["report", "view"],
+    title: str,
+    data: dict[str, Any] | None = None,
+    text: str = "",
+    token: str = "",
+    puzzle: dict[str, Any] | None = None,
 ) -> str:
     """The page. ``report``: shows ``data``, that of ``parts.whole``, and ``text`` where there is no JavaScript.
-    ``view``: asks the server that it came from, which wants the ``token``."""
-    given = {"mode": mode, "data": data} | ({"token": token, "words": words(), "file": title} if mode == "view" else {})
+    ``view``: asks the server that it came from, which wants the ``token``; ``puzzle``: the goal of the program,
+    as ``goals.goal`` has it."""
+    own = {"token": token, "words": words(), "file": title, "puzzle": puzzle} if mode == "view" else {}
+    given = {"mode": mode, "data": data, **own}
     # nothing in it can end the element, nor start a comment in it
     plain = json.dumps(given, separators=(",", ":"))
     for sign in "<>&":

@@ -2,7 +2,9 @@
 // Sizes, precision and the search for a cheaper program, in a view. What they do is computed by the engine.
 
 const PRECISIONS = [null, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6];
-const knobs = { sizes: {}, precision: null, sliders: new Map(), timer: 0 };
+// "sizes", "precision": what was chosen here; "own": sizes of the text itself; "answered": the server has looked at what was
+// chosen last, by the version "least" or a later one
+const knobs = { sizes: {}, precision: null, own: {}, sliders: new Map(), timer: 0, pending: false, sending: 0, answered: true, least: 0 };
 
 function slider(name, id) {
   const input = make("input", { type: "range", min: 0, step: 1, id, "aria-label": name }), output = make("output", { for: id });
@@ -26,9 +28,21 @@ function slider(name, id) {
 
 function turned() {
   clearTimeout(knobs.timer);
-  knobs.timer = setTimeout(() => post("knobs", { sizes: knobs.sizes, precision: knobs.precision }).catch((problem) => say(problem.message)), 120);
+  Object.assign(knobs, { answered: false, pending: true });
+  knobs.timer = setTimeout(sendKnobs, 120);
   showCommand();
 }
+
+function sendKnobs() {
+  knobs.pending = false;
+  knobs.sending++;
+  inOrder(() => post("knobs", { sizes: knobs.sizes, precision: knobs.precision }))
+    .then((found) => { knobs.least = found.version; }, (problem) => say(problem.message))
+    .finally(() => { knobs.sending--; if (view.last) answersKnobs(view.last); if (knobs.answered && program()) showKnobs(program()); });
+}
+
+// Whether an answer is about what was chosen last. Until then, what was chosen is shown, and the values it was chosen from.
+function answersKnobs(found) { knobs.answered = !knobs.pending && !knobs.sending && found.version >= knobs.least && found.current; }
 
 function showKnobs(p) {
   const root = byId("sizes-knobs"), known = p.knobs ? p.knobs.sizes : null;
@@ -38,15 +52,20 @@ function showKnobs(p) {
     clear(root, ...Object.keys(p.sizes).map((name) => {
       const one = slider(name, `knob-${name}`);
       one.input.addEventListener("input", () => { one.show(); knobs.sizes[name] = one.values[one.input.value]; turned(); });
+      // values that came while it was held
+      one.input.addEventListener("change", () => { if (program()) showKnobs(program()); });
       knobs.sliders.set(name, one);
       return one.label;
     }));
   }
   for (const [name, one] of knobs.sliders) {
-    const value = p.sizes[name];
+    const chosen = name in knobs.sizes, value = chosen ? knobs.sizes[name] : p.sizes[name];
+    if (!knobs.answered) continue;
+    if (!chosen) knobs.own[name] = value;
     // until admitted values are known, the old ones stay
-    if (known) one.set(known[name], value);
+    if (known && known[name].includes(value)) one.set(known[name], value);
     else if (!one.values.includes(value)) one.set([value], value);
+    else one.set(one.values, value);
   }
   if (!knobs.fine) {
     const one = knobs.fine = slider("precision", "knob-precision");
@@ -73,14 +92,32 @@ function showCommand() {
 function resetKnobs() {
   Object.assign(knobs, { sizes: {}, precision: null });
   if (knobs.fine) knobs.fine.set(PRECISIONS, null);
+  for (const [name, one] of knobs.sliders) {
+    const value = knobs.own[name];
+    if (value !== undefined) one.set(one.values.includes(value) ? one.values : [value], value);
+  }
   turned();
 }
 
 // What the server has, where it is another page's turn or this one was opened again.
 function takeKnobs(found) { if (!knobs.taken) { knobs.taken = true; Object.assign(knobs, { sizes: found.sizes, precision: found.precision }); } }
 
+// What was asked for is shown at once, and stays until the server has answered that.
+const searching = { sending: 0, least: 0, shown: null };
+
+function askSearch(path, body, meanwhile) {
+  showSearch(meanwhile);
+  searching.sending++;
+  inOrder(() => post(path, body))
+    .then((found) => { searching.least = found.version; }, (problem) => { say(problem.message); })
+    .finally(() => { searching.sending--; if (view.last) takeSearch(view.last); });
+}
+
+function takeSearch(found) { if (!searching.sending && found.version >= searching.least) showSearch(found.search); }
+
 function showSearch(search) {
   const root = byId("found");
+  searching.shown = search;
   byId("stop").hidden = byId("searching").hidden = !search || search.state !== "running";
   byId("synth").hidden = !byId("stop").hidden;
   if (!search) { clear(root); return; }
@@ -106,7 +143,7 @@ function startKnobs() {
   byId("reset").addEventListener("click", resetKnobs);
   byId("synth").addEventListener("click", () => {
     const precision = knobs.precision ?? 1e-3, objective = byId("objective").value;
-    post("synth", { program: program().name, precision, objective }).catch((problem) => say(problem.message));
+    askSearch("synth", { program: program().name, precision, objective }, { state: "running", shape: program().knobs.shape, precision, what: "starting" });
   });
-  byId("stop").addEventListener("click", () => post("stop", {}).catch((problem) => say(problem.message)));
+  byId("stop").addEventListener("click", () => askSearch("stop", {}, { ...searching.shown, state: "stopped" }));
 }

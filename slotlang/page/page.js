@@ -1,7 +1,7 @@
 "use strict";
 // What is chosen, and everything drawn for it. The data is in the element "data".
 
-const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [], chain: new Set() };
+const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [], chain: new Set(), about: null, chosen: false };
 const grid = new SlotGrid(byId("canvas"), (slot) => select(slot), hover);
 
 function program() { return state.data && state.data.programs[state.at]; }
@@ -34,10 +34,33 @@ function chooseStage(stage) {
   goTo(memberTitle(family, binders.map(() => 0)), null, family, binders.map(() => 0));
 }
 
+// Show what a statement defines, speaks of or, for what is proved, results in: a wrong slot first.
+function chooseStatement(number) {
+  const s = state.data.statements[number], at = state.data.programs.findIndex((p) => p.number === s.program);
+  if (at < 0) return;
+  if (at !== state.at) { state.at = at; byId("programs").value = at; state.title = null; showProgram(); }
+  const p = program(), wrong = s.kind === "prove" && p.refutation && p.refutation.value !== null;
+  if (wrong) goTo(p.refutation.value, p.refutation.slot);
+  else if (s.stage !== null || s.shows !== null) chooseStage(s.stage ?? s.shows);
+  state.about = number;
+  showAbout();
+}
+
+// Which statement the picture is of, where that is not the one at the cursor.
+function showAbout() {
+  const p = program(), stage = stageOf(state.family || ""), s = state.data.statements[state.about];
+  const own = state.data.statements.find((x) => x.program === p.number && x.kind === "define" && x.stage === stage);
+  const shown = own ? `Shown: ${stage}, line ${own.first}.` : `Shown: ${stage}.`;
+  byId("about").textContent = s && s.says && s.program === p.number ? `Line ${s.first}: ${s.says}. ${shown}` : shown;
+  markStatements(state.data, p.number, stage, state.about);
+}
+
 // Show a value that is there, or ask for it; in a report it may be missing.
 function goTo(title, slot = null, family = null, member = null, remember = true) {
   if (remember && state.title) state.back.push([state.title, state.slot]);
+  state.chosen = state.chosen || remember;
   state.title = title;
+  state.about = null;
   state.family = family || (valueOf(title) || {}).family || stageOf(title);
   state.member = member || (valueOf(title) || {}).member || [];
   if (slot !== null) state.slot = slot;
@@ -63,22 +86,41 @@ function showHovered() {
   byId("held").textContent = describe(value, hovered === null ? state.slot : hovered);
   grid.hovered = hovered;
   grid.draw();
+  byId("came").textContent = cameFrom(state.title, hovered === null ? state.slot : hovered);
   showArrow(hovered === null ? state.slot : hovered);
 }
 
+// The lists and fields stay as long as they mean the same: what is typed in one, or open, is not taken away.
 function showControls() {
-  const p = program(), root = clear(byId("controls"));
-  const pick = make("select", { "aria-label": "value", id: "family", onchange: () => { const f = pick.value, m = p.families[f].binders.map(() => 0); goTo(memberTitle(f, m), null, f, m); } });
-  for (const [name, f] of Object.entries(p.families)) pick.append(make("option", { value: name, selected: name === state.family }, `${name} (${f.kind})`));
-  root.append(make("label", {}, "value ", pick));
-  const family = p.families[state.family];
-  (family ? family.binders : []).forEach(([name, size], n) => {
-    const input = make("input", { type: "number", min: 0, max: size - 1, value: state.member[n] ?? 0, "data-binder": name, onchange: () => {
-      const m = [...state.member]; m[n] = Math.min(size - 1, Math.max(0, Math.floor(Number(input.value)) || 0));
-      goTo(memberTitle(state.family, m), null, state.family, m);
-    } });
-    root.append(make("label", {}, `${name} < ${size} `, input));
+  const p = program(), root = byId("controls"), family = p.families[state.family], binders = family ? family.binders : [];
+  const names = JSON.stringify([p.name, state.family, binders.map(([name]) => name)]);
+  if (root.dataset.names !== names) {
+    const held = root.contains(document.activeElement) ? document.activeElement.id || document.activeElement.dataset.binder : null;
+    root.dataset.names = names;
+    const pick = make("select", { "aria-label": "value", id: "family", onchange: () => { const f = pick.value, m = program().families[f].binders.map(() => 0); goTo(memberTitle(f, m), null, f, m); } });
+    clear(root, make("label", {}, "value ", pick), ...binders.map(([name], n) => memberField(name, n)));
+    if (held) (byId(held) || root.querySelector(`[data-binder="${held}"]`) || pick).focus();
+  }
+  fill(root.querySelector("#family"), Object.entries(p.families).map(([name, f]) => [name, `${name} (${f.kind})`]), state.family);
+  binders.forEach(([name, size], n) => {
+    const input = root.querySelector(`[data-binder="${name}"]`), value = String(state.member[n] ?? 0);
+    input.max = size - 1;
+    input.previousSibling.textContent = `${name} < ${size} `;
+    if (!input.dataset.typed && input.value !== value) input.value = value;
   });
+}
+
+function memberField(name, n) {
+  const input = make("input", { type: "number", min: 0, "data-binder": name });
+  input.addEventListener("input", () => { input.dataset.typed = "1"; });
+  input.addEventListener("change", () => {
+    delete input.dataset.typed;
+    const [, size] = program().families[state.family].binders[n], m = [...state.member];
+    m[n] = Math.min(size - 1, Math.max(0, Math.floor(Number(input.value)) || 0));
+    input.value = m[n];
+    goTo(memberTitle(state.family, m), null, state.family, m);
+  });
+  return make("label", {}, "", input);
 }
 
 function showValue() {
@@ -86,7 +128,7 @@ function showValue() {
   if (!value) askValue(p.name, state.family, state.member, state.title);
   byId("title").textContent = state.title;
   showControls();
-  markStatements(state.data, p.number, stageOf(state.family));
+  showAbout();
   showStages(p, stageOf(state.family), chooseStage);
   const notes = [state.stale];
   if (value) {
@@ -104,6 +146,7 @@ function showValue() {
 function showSlot() {
   const value = valueOf(state.title);
   byId("held").textContent = value ? describe(value, state.slot) : "";
+  byId("came").textContent = value ? cameFrom(state.title, state.slot) : "";
   clear(byId("origin"));
   if (!value) return;
   grid.show(value, state.slot);
@@ -133,39 +176,42 @@ function chain(title, slot) {
     const shown = from.slice(0, 8);
     for (const o of shown) item.append(place(o.title, o.slot, o));
     if (from.length > shown.length) item.append(`… ${from.length} in all`);
-    const next = from.find((o) => p.families[o.family].kind !== "plain" && !empty(o));
+    const next = ciphertextIn(p, from);
     if (!next) break;
     [title, slot, known] = [next.title, next.slot, next];
   }
   return steps;
 }
 
+function ciphertextIn(p, from) { return from.find((o) => p.families[o.family].kind !== "plain" && !empty(o)); }
+
+const STEPS_SAID = 4;
+
+// The same in one line, for the slot under the mouse: nothing is asked for, and a long way is cut in its middle.
+function cameFrom(title, slot) {
+  const p = program(), steps = [];
+  let end = "";
+  for (let n = 0; n < 64; n++) {
+    const value = valueOf(title);
+    if (!value) { end = ", …"; break; }
+    const from = value.reads === null ? [] : value.origins(slot), next = ciphertextIn(p, from);
+    if (!next) {
+      if (p.families[value.family].kind === "cipher") end = n ? ` = ${value.text(slot)}, packed` : "packed by the client";
+      break;
+    }
+    const all = from.filter((o) => p.families[o.family].kind !== "plain").length;
+    steps.push(`${next.title} slot ${next.slot}${all > 1 ? ` (1 of ${all.toLocaleString("en")})` : ""}`);
+    [title, slot] = [next.title, next.slot];
+  }
+  if (!steps.length) return end;
+  const said = steps.length > STEPS_SAID ? [...steps.slice(0, 2), "…", steps[steps.length - 1]] : steps;
+  return `from ${said.join(" ← ")}${end}`;
+}
+
 function empty(o) { const v = valueOf(o.title); return v && v.groups && v.groups[o.slot] < 0; }
 
 function place(title, slot, known = null) {
   return make("button", { type: "button", onclick: () => goTo(title, slot, known && known.family, known && known.member) }, `${title} slot ${slot}`);
-}
-
-function showMoves(value) {
-  const list = clear(byId("move"));
-  (value && value.reads ? value.reads : []).forEach((r, n) => {
-    const how = r.step === null ? "permuted" : r.step ? `rotated by ${r.step}` : "in place";
-    list.append(make("option", { value: n }, `${r.title}, ${how}`));
-  });
-  const moved = (value && value.reads ? value.reads : []).findIndex((r) => r.step !== 0);
-  if (moved >= 0) list.value = moved;
-  showArrow();
-}
-
-function showArrow(slot = state.slot) {
-  const value = valueOf(state.title), read = value && value.reads && value.reads[byId("move").value];
-  byId("arrows").hidden = !read;
-  byId("move").disabled = !read;
-  if (!read) { byId("move-text").textContent = value && value.reads === null ? "more values are read than are listed" : "nothing computed is read here"; return; }
-  const every = drawArrows(byId("arrows"), value.slots, read, slot);
-  const from = read.source ? read.source[slot] : (slot + read.step) % value.slots;
-  const used = !read.read || read.read[slot] ? `Slot ${slot} takes slot ${from} of ${read.title}` : `Slot ${slot} takes nothing of ${read.title}`;
-  byId("move-text").textContent = `${used}.${every > 1 ? ` One arrow of ${every} is drawn.` : ""} Dashed: around the end.`;
 }
 
 function showProgram() {
@@ -187,6 +233,9 @@ function showProgram() {
     const wrong = p.refutation && p.refutation.value, name = Object.keys(p.families).find((f) => p.families[f].kind === "compute") || Object.keys(p.families)[0];
     if (wrong) goTo(wrong, p.refutation.slot, null, null, false);
     else if (name) goTo(memberTitle(name, p.families[name].binders.map(() => 0)), 0, name, p.families[name].binders.map(() => 0), false);
+  } else if (!state.chosen && p.refutation && p.refutation.value && p.refutation.value !== state.title && valueOf(p.refutation.value)) {
+    // a refuted program opens at its wrong slot, though that is known last
+    goTo(p.refutation.value, p.refutation.slot, null, null, false);
   } else showValue();
 }
 
@@ -200,15 +249,10 @@ function receive(data, current = true) {
   } else if (state.right) data.programs = state.right;
   state.data = data; state.values = new Map();
   state.at = Math.min(state.at, Math.max(0, data.programs.length - 1));
-  const list = clear(byId("programs"));
-  data.programs.forEach((p, n) => list.append(make("option", { value: n, selected: n === state.at }, p.name)));
+  fill(byId("programs"), data.programs.map((p, n) => [n, p.name]), state.at);
   byId("choice").hidden = data.programs.length < 2;
-  showText(data, (number) => {
-    const s = data.statements[number], at = data.programs.findIndex((p) => p.number === s.program);
-    if (at < 0) return;
-    if (at !== state.at) { state.at = at; byId("programs").value = at; state.title = null; showProgram(); }
-    chooseStage(s.stage);
-  });
+  if (state.about >= data.statements.length) state.about = null;
+  showText(data, chooseStatement);
   showProgram();
 }
 
@@ -217,7 +261,7 @@ byId("move").addEventListener("change", () => showArrow());
 byId("canvas").addEventListener("keydown", (e) => {
   if (e.key === "Enter") {
     const value = valueOf(state.title), from = value && value.reads ? value.origins(state.slot) : [];
-    const next = from.find((o) => program().families[o.family].kind !== "plain" && !empty(o));
+    const next = ciphertextIn(program(), from);
     if (next) goTo(next.title, next.slot, next.family, next.member);
   } else if (e.key === "Backspace" && state.back.length) {
     e.preventDefault();

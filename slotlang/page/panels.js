@@ -12,6 +12,20 @@ function make(tag, attributes = {}, ...children) {
 }
 
 function clear(node, ...children) { node.replaceChildren(...children.filter((c) => c !== null)); return node; }
+// Options of a list. It is filled anew only where they are others: one that is open stays as it is.
+function fill(list, options, chosen) {
+  const key = JSON.stringify(options);
+  if (list.dataset.options !== key) {
+    list.dataset.options = key;
+    clear(list);
+    for (const [value, text, group] of options) {
+      if (group && (!list.lastChild || list.lastChild.label !== group)) list.append(make("optgroup", { label: group }));
+      (group ? list.lastChild : list).append(make("option", { value }, text));
+    }
+  }
+  if (list.value !== String(chosen)) list.value = chosen;
+}
+
 function byId(id) { return document.getElementById(id); }
 function plural(n, noun) { return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`; }
 
@@ -19,7 +33,7 @@ function showText(data, choose) {
   const holders = new Map(), bad = new Set(data.marks.filter((m) => m.weight === "error").map((m) => m.line));
   const root = clear(byId("text"));
   for (const [text, kind, number] of data.pieces) {
-    const s = data.statements[number], usable = s && s.stage !== null;
+    const s = data.statements[number], usable = s && (s.stage !== null || s.says);
     let place = root;
     if (s) {
       if (!holders.has(number) || holders.get(number) !== root.lastChild) {
@@ -38,9 +52,9 @@ function showText(data, choose) {
   }
 }
 
-function markStatements(data, program, stage) {
+function markStatements(data, program, stage, about = null) {
   for (const node of document.querySelectorAll("#text [data-statement]")) {
-    const s = data.statements[node.dataset.statement], on = s.program === program && s.stage === stage && stage !== null;
+    const s = data.statements[node.dataset.statement], on = (s.program === program && s.stage === stage && stage !== null) || Number(node.dataset.statement) === about;
     node.classList.toggle("chosen", on);
     if (node.getAttribute("role")) node.setAttribute("aria-pressed", on);
   }

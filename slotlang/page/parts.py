@@ -46,10 +46,12 @@ def parts(
     *,
     knobs: Knobs | None = None,
     known: Callable[[Verdict | Measures], None] = lambda _: None,
+    repairs: bool = True,
 ) -> Iterator[Part]:
     """What is known of a text. ``sizes`` take the place of those in the text; ``only``: the one program that is wanted;
     ``drawn``: slots of all values, at most. What is wrong with the text is in ``marks``: nothing is raised for it.
-    ``knobs``: what was set on the page, whose values are looked for; ``known`` is told what the engine has found."""
+    ``knobs``: what was set on the page, whose values are looked for; ``known`` is told what the engine has found.
+    ``repairs``: whether the nearest repairs of a refuted program are looked for."""
     analysis = analyse(text, name, folder, {**sizes, **(knobs.sizes if knobs else {})})
     listed = statements(analysis)
     views = [(n, v) for n, v in enumerate(analysis.programs) if only is None or v.name == only]
@@ -69,7 +71,7 @@ def parts(
         return
     room = ROOM // max(1, len(views))
     for number, (_, view) in enumerate(views):
-        yield from _background(analysis, view, number, room, drawn // len(views), knobs, known)
+        yield from _background(analysis, view, number, room, drawn // len(views), knobs, known, repairs)
 
 
 def whole(
@@ -171,6 +173,7 @@ def _background(
     drawn: int,
     knobs: Knobs | None,
     known: Callable[[Verdict | Measures], None],
+    repairs: bool,
 ) -> Iterator[Part]:
     program, at = view.bound, ("programs", number)
     assert program is not None, "a right text's programs are bound"
@@ -198,7 +201,7 @@ def _background(
     if knobs is not None:
         yield (*at, "knobs"), {"sizes": admitted_sizes(analysis, view), "shape": shape_of(analysis, view)}
     if report.status == "refuted":
-        last = explained(analysis, view, verdict, report)
+        last = explained(analysis, view, verdict, report, repairs=repairs)
         known(last)
         yield (*at, "verdict"), _verdict(analysis, last)
 

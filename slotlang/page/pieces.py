@@ -10,6 +10,7 @@ from slotlang.editor.marks import own
 from slotlang.editor.tokens import tokens
 from slotlang.meaning.program import Claim, Family, Output, Program, written_name
 from slotlang.meaning.value import FamilyRef
+from slotlang.page.speaks import spoken
 from slotlang.source import Span
 from slotlang.syntax import tree
 
@@ -19,14 +20,17 @@ _COLOURED = ("comment", "keyword", "number", "string")
 
 
 def statements(analysis: Analysis) -> list[dict[str, Any]]:
-    """Every statement with its lines, counted from 1, its place, and the program and the stage that it is about."""
+    """Every statement with its lines, counted from 1, its place, and the program and the stage that it is about.
+    ``shows`` and ``says``: for those without a stage the one that shows best what they speak of, and a line on it."""
     found = []
     for item in statements_of(analysis.file):
         start, end = item.span.start, item.span.end
         view = next((n for n, v in enumerate(analysis.programs) if v.start <= start <= v.end), None)
         stage, kind = None, type(item).__name__.lower()
+        shows, says = None, ""
         if view is not None and (program := analysis.programs[view].bound) is not None:
             stage = _stage(analysis, program, item)
+            shows, says = spoken(program, item)
         found.append(
             {
                 "start": start,
@@ -36,6 +40,8 @@ def statements(analysis: Analysis) -> list[dict[str, Any]]:
                 "kind": kind,
                 "program": view,
                 "stage": stage,
+                "shows": shows,
+                "says": says,
             }
         )
     return found

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from slotlang.diagnostics import SlotError
 from slotlang.page.asking import QUESTIONS
 from slotlang.page.document import document
+from slotlang.page.goals import goal
 from slotlang.page.knobs import Knobs
 from slotlang.page.sessions import NoSession, Sessions, Viewed
 from slotlang.search.candidate import objective_named
@@ -90,7 +91,8 @@ def application(viewed: Viewed, port: int, token: str) -> FastAPI:
 
     @app.get("/")
     async def page() -> Response:
-        return HTMLResponse(document("view", viewed.path.name, token=token))
+        about = goal(viewed.puzzle) if viewed.puzzle is not None else None
+        return HTMLResponse(document("view", viewed.path.name, token=token, puzzle=about))
 
     @app.post("/open")
     async def opened() -> Any:
@@ -132,6 +134,15 @@ def application(viewed: Viewed, port: int, token: str) -> FastAPI:
         found = sessions.session((await body(request)).get("session"))
         sessions.revert(found)
         return {"text": found.text}
+
+    @app.post("/keep")
+    async def keep(request: Request) -> Any:
+        asked = await body(request)
+        found = sessions.session(asked.get("session"))
+        if not isinstance(asked.get("text"), str):
+            return JSONResponse({"error": "there is no text"}, 400)
+        problem = sessions.keep(found, asked["text"])
+        return JSONResponse({"error": problem}, 409) if problem else {"file": viewed.path.name}
 
     @app.post("/value")
     async def value(request: Request) -> Any:

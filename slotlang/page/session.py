@@ -24,11 +24,13 @@ class NoSession(Exception):
 
 @dataclass(frozen=True)
 class Viewed:
-    """The file that is shown, the program in it that is meant, or all, and sizes in place of those in the text."""
+    """The file that is shown, the program in it that is meant, or all, and sizes in place of those in the text.
+    ``puzzle``: the puzzle that the file is of; its file alone is written, when somebody asks for that."""
 
     path: Path
     program: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
+    puzzle: str | None = None
 
     @property
     def folder(self) -> str:
@@ -38,15 +40,17 @@ class Viewed:
 
 @dataclass(eq=False)
 class Session:
-    """One view: its text, what is known of it, and ``version``, which grows when one of them changes. ``edited``: the
-    text is not the file's. ``number``: of the text; it grows with every text, and with every change of what a text
-    imports. ``read``: the number of what ``data`` is about. ``imports``: the files that the text
-    was found to import. ``knobs``: what was set beside the text. ``known``: what the engine has found of
-    it. ``search``: the last one for the program's shape, with its ``state``: ``running``, ``done``, ``stopped`` or
-    ``failed``."""
+    """One view: its text, what is known of it, and ``version``, which grows when one of them changes. ``base``: the
+    file's text that this one was made from; ``edited``: the text is not the file's. ``number``: of the text; it grows
+    with every text, and with every change of what a text imports. ``read``: the number of what ``data`` is about.
+    ``imports``: the files that the text was found to import. ``knobs``: what was set beside the text. ``known``: what
+    the engine has found of it. ``search``: the last one for the program's shape, with its ``state``: ``running``,
+    ``done``, ``stopped`` or ``failed``. ``judged``: of a puzzle's text, what keeps its goal from being met; None until
+    that is known."""
 
     key: str
     text: str
+    base: str = ""
     edited: bool = False
     version: int = 0
     number: int = 0
@@ -63,6 +67,9 @@ class Session:
     asker: Worker = field(default_factory=lambda: Worker("page's asker"))
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     searcher: Worker = field(default_factory=lambda: Worker("page's search"))
+    judge: Worker = field(default_factory=lambda: Worker("page's judge"))
+    judging: asyncio.Task[None] | None = None
+    judged: dict[str, Any] | None = None
     job: asyncio.Task[None] | None = None
     searching: asyncio.Task[None] | None = None
     seen: float = field(default_factory=time.monotonic)
@@ -102,13 +109,14 @@ class Session:
             "current": self.current,
             "knobs": {"sizes": dict(self.knobs.sizes), "precision": self.knobs.precision},
             "search": self.search,
+            "judged": self.judged,
             "data": self.data if new else None,
         }
 
     def end(self) -> None:
         """End what is computed for it."""
-        for job in (self.job, self.searching):
+        for job in (self.job, self.searching, self.judging):
             if job is not None:
                 job.cancel()
-        for worker in (self.worker, self.drawer, self.asker, self.searcher):
+        for worker in (self.worker, self.drawer, self.asker, self.searcher, self.judge):
             worker.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import stat
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
@@ -13,7 +14,9 @@ from slotlang.diagnostics import SlotError
 from slotlang.editor.measures import Measures
 from slotlang.editor.verdicts import Verdict
 from slotlang.editor.workers import Ended, Failed
+from slotlang.files import reason_of, write_whole
 from slotlang.page.asking import asked
+from slotlang.page.goals import judged
 from slotlang.page.imports import Imports, imports_of
 from slotlang.page.knobs import Knobs, known_sizes
 from slotlang.page.parts import Part, merged, one_value, parts
@@ -103,6 +106,7 @@ class Sessions:
             if not session.edited and session.text != self.text:
                 self._set(session, self.text)
             session.edited = session.plain != _plain(self.text)
+            session.base = session.base if session.edited else self.text
             session.changed()
 
     # views
@@ -114,7 +118,7 @@ class Sessions:
             del self.sessions[oldest.key]
             oldest.end()
             oldest.changed()
-        session = Session(secrets.token_urlsafe(12), self.text)
+        session = Session(secrets.token_urlsafe(12), self.text, self.text)
         self.sessions[session.key] = session
         self._set(session, self.text)
         return session
@@ -140,11 +144,16 @@ class Sessions:
 
     def revert(self, session: Session) -> None:
         """The file's text again."""
-        session.edited = False
+        session.edited, session.base = False, self.text
         self._set(session, self.text)
 
     def _set(self, session: Session, text: str) -> None:
         """Look at another text, or again at one whose imports have changed: what is computed so far is ended."""
+        if self.viewed.puzzle is not None and (text != session.text or session.judging is None):
+            if session.judging is not None and not session.judging.done():
+                session.judging.cancel()
+            session.judged = None
+            session.judging = self._task(self._judge(session, self.viewed.puzzle, _plain(text)))
         session.text, session.problem = text, ""
         session.number += 1
         session.known = []
@@ -171,7 +180,9 @@ class Sessions:
             session.changed()
 
         named = session.plain, viewed.path.name, viewed.folder
-        arguments = (*named, dict(viewed.sizes), viewed.program, DRAWN, session.knobs)
+        # a repair of a puzzle would be its solution
+        repairs = viewed.puzzle is None
+        arguments = (*named, dict(viewed.sizes), viewed.program, DRAWN, session.knobs, repairs)
         try:
             await asyncio.wait_for(session.worker.run(("stream", watched, arguments), found), MOST_PROVED)
             return
@@ -185,6 +196,49 @@ class Sessions:
         if session.number == number:
             session.problem = problem
             session.changed()
+
+    async def _judge(self, session: Session, puzzle: str, text: str) -> None:
+        """What keeps the goal of a puzzle from being met, beside the rest: in a process of its own."""
+
+        def found(item: dict[str, Any]) -> None:
+            if session.plain == text:
+                session.judged = item
+                session.changed()
+
+        about = (puzzle, text, self.viewed.path.name, self.viewed.folder)
+        try:
+            await asyncio.wait_for(session.judge.run(("stream", judged, about), found), MOST_PROVED)
+        except TimeoutError:
+            found({"solved": False, "lines": [f"not decided within {MOST_PROVED:.0f} s"], "hint": ""})
+        except Ended:
+            found({"solved": False, "lines": ["not decided: the process that looked at it ended"], "hint": ""})
+        except Failed as failed:
+            logger.error("judging %s: %s", self.viewed.path, failed)
+            found({"solved": False, "lines": ["not decided: that is an error of slotlang"], "hint": ""})
+
+    def keep(self, session: Session, text: str) -> str:
+        """Write a puzzle's text into its file, as a whole; why not, where that can't be done. A file that somebody else
+        has changed stays as it is."""
+        path = self.viewed.path
+        if self.viewed.puzzle is None:
+            return "a file that is no puzzle's is never written"
+        if self._look():
+            self._told()
+        if _plain(session.base) != _plain(self.text):
+            return f"{path.name} has changed meanwhile: take its text first, and Ctrl+Z brings yours back"
+        if self.notice and path.exists():
+            return self.notice
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+            if not mode & 0o200:
+                return f"{path.name} is read-only"
+            write_whole(path.resolve(), text.encode(), mode)
+        except (OSError, ValueError) as problem:
+            return f"can't write {path.name}: {reason_of(problem)}"
+        session.base = text
+        self._look()
+        self._told()
+        return ""
 
     async def value(self, session: Session, program: str, family: str, member: list[int]) -> dict[str, Any] | None:
         """A value that is not among those that are drawn of every text; None where there is none, and while the text is
@@ -225,6 +279,9 @@ class Sessions:
 
     def search(self, session: Session, program: str, precision: float, objective: str) -> bool:
         """Search a cheaper program for the shape of a view's program; whether it has one that is searched."""
+        if self.viewed.puzzle is not None:
+            # what is found would be a solution
+            return False
         known = (session.data or {}).get("programs", [])
         shape = next((p["knobs"]["shape"] for p in known if p["name"] == program and "knobs" in p), None)
         if shape is None:
@@ -269,7 +326,14 @@ def _plain(text: str) -> str:
 
 
 def watched(
-    text: str, name: str, folder: str, sizes: Mapping[str, int], only: str | None, drawn: int, knobs: Knobs
+    text: str,
+    name: str,
+    folder: str,
+    sizes: Mapping[str, int],
+    only: str | None,
+    drawn: int,
+    knobs: Knobs,
+    repairs: bool = True,
 ) -> Iterator[Part | Imports | Verdict | Measures]:
     """The files that a text imports, then its parts, and before each what the engine has found."""
     source = Source(name, text, folder)
@@ -277,7 +341,7 @@ def watched(
     yield imports_of(source)
     known = list[Verdict | Measures]()
     usable = Knobs(known_sizes(source, knobs.sizes), knobs.precision)
-    for part in parts(text, name, folder, sizes, only, drawn, knobs=usable, known=known.append):
+    for part in parts(text, name, folder, sizes, only, drawn, knobs=usable, known=known.append, repairs=repairs):
         yield from known
         known.clear()
         yield part

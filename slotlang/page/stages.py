@@ -35,6 +35,7 @@ def stages(program: Program, measures: Measures | None) -> list[dict[str, Any]]:
                 "additions": m.additions,
                 "level": m.level,
                 "scale": round(m.scale, 1),
+                "steps": [list(pair) for pair in m.steps],
             }
     return list(found.values())
 

@@ -2,7 +2,7 @@
 // The page of `slotlang view`: what is typed goes to the engine at each pause, and what it finds is drawn.
 
 const PAUSE = 250;
-const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, sending: 0, least: 0 };
+const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, sending: 0, least: 0, queue: Promise.resolve(), last: null, follow: false };
 
 function headers() { return { "Content-Type": "application/json", "X-Slotlang-Token": given.token }; }
 
@@ -10,6 +10,13 @@ async function post(path, body) {
   const answer = await fetch(path, { method: "POST", headers: headers(), body: JSON.stringify({ session: view.session, ...body }) });
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `the server says ${answer.status}`);
   return answer.json();
+}
+
+// What is chosen and typed reaches the server in the order in which it was, one question after the other.
+function inOrder(send) {
+  const answer = view.queue.then(send);
+  view.queue = answer.catch(() => null);
+  return answer;
 }
 
 function say(text) { const n = byId("notice"); if (n.textContent !== text) n.textContent = text; n.hidden = !text; }
@@ -36,10 +43,18 @@ function sendText() {
   if (text === view.sent) return Promise.resolve();
   view.sent = text;
   view.sending++;
-  return post("text", { text }).then((found) => { view.least = found.version; }).catch((problem) => say(problem.message)).finally(() => { view.sending--; });
+  const failed = (problem) => {
+    say(problem.message);
+    // what did not arrive is sent again: the server's text is older
+    if (view.sent === text) { view.sent = null; clearTimeout(view.timer); view.timer = setTimeout(sendText, 2000); }
+  };
+  return inOrder(() => post("text", { text })).then((found) => { view.least = found.version; }, failed).finally(() => { view.sending--; });
 }
 
 function typed() {
+  view.follow = true;
+  showGoal(null);
+  byId("kept").textContent = "";
   clearTimeout(view.timer);
   view.timer = setTimeout(sendText, PAUSE);
 }
@@ -47,10 +62,13 @@ function typed() {
 // The statement that the cursor stands in.
 function followCursor() {
   if (!state.data || view.editor.text() !== view.sent) return;
-  const line = view.editor.line(), s = state.data.statements.find((x) => x.first <= line && line <= x.last && x.stage !== null);
-  if (!s) return;
-  const at = state.data.programs.findIndex((p) => p.number === s.program);
-  if (at >= 0 && (at !== state.at || s.stage !== stageOf(state.family || ""))) { state.at = at; chooseStage(s.stage); }
+  view.follow = false;
+  const line = view.editor.line(), number = state.data.statements.findLastIndex((x) => x.first <= line && line <= x.last);
+  if (number < 0 || number === state.about) return;
+  const s = state.data.statements[number], at = state.data.programs.findIndex((p) => p.number === s.program);
+  if (at < 0) return;
+  if (at !== state.at || s.stage === null || s.stage !== stageOf(state.family || "")) chooseStatement(number);
+  else { state.about = number; showAbout(); }
 }
 
 function showMarksInEditor(data) {
@@ -84,8 +102,12 @@ async function listen() {
         continue;
       }
       view.version = found.version;
+      view.last = found;
+      answersKnobs(found);
       say(found.notice);
       byId("revert").hidden = !found.edited;
+      showEdited(found.edited);
+      if (view.editor.text() === plain(found.text)) showGoal(found.judged);
       takeKnobs(found.knobs);
       // what was sent from here and is not answered yet is newer than this
       const own = view.editor.text(), newer = !view.sending && found.version >= view.least;
@@ -95,8 +117,9 @@ async function listen() {
         keepAsked(found.data);
         if (found.current && view.editor.text() === plain(found.text)) showMarksInEditor(found.data);
         receive(found.data, found.current);
+        if (view.follow && !state.stale) followCursor();
       }
-      showSearch(found.search);
+      takeSearch(found);
     } catch (problem) {
       say("the server of this page does not answer: slotlang view may have ended");
       await pause(2000);
@@ -115,7 +138,8 @@ function keepAsked(data) {
 // A view of its own at the server. "again": the server has forgotten this one, and what was typed stays.
 async function open(again = false) {
   const found = await post("open", {});
-  Object.assign(view, { session: found.session, version: 0, least: 0, sent: plain(found.text) });
+  Object.assign(view, { session: found.session, version: 0, least: 0, last: null, sent: plain(found.text) });
+  knobs.least = searching.least = 0;
   if (!again) { view.editor.set(found.text); return; }
   await sendText();
   if (Object.keys(knobs.sizes).length || knobs.precision !== null) turned();
@@ -128,6 +152,16 @@ function startView() {
   const moved = () => { cancelAnimationFrame(moving); moving = requestAnimationFrame(followCursor); };
   view.editor = SlotEditor.create(byId("editor"), { words: given.words, label: "text of the program", ask, show: markdown, changed: typed, moved });
   startKnobs();
-  byId("revert").addEventListener("click", () => post("revert", {}).then((found) => { view.editor.set(found.text, true); view.sent = plain(found.text); clearTimeout(view.timer); }).catch((p) => say(p.message)));
+  startGoal();
+  byId("revert").addEventListener("click", () => {
+    const before = view.editor.text();
+    inOrder(() => post("revert", {})).then((found) => {
+      view.sent = plain(found.text);
+      // what was typed since is newer, and is sent by its own timer
+      if (view.editor.text() !== before) return;
+      view.editor.set(found.text, true);
+      clearTimeout(view.timer);
+    }).catch((p) => say(p.message));
+  });
   open().then(listen).catch((problem) => say(problem.message));
 }

@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-from browsing import CHROMIUM, chromium, served, until_ready
+from browsing import CHROMIUM, chromium, served, serving, until_ready
 from page_views import TEXT, Here
 
 from slotlang.page import session as session_module
 from slotlang.page import sessions as sessions_module
 from slotlang.page.document import document
 from slotlang.page.parts import whole
+
+EXPECTED = (400, 404, 409)
+"""Answers of the server that are errors and no fault."""
 
 
 @pytest.fixture
@@ -41,8 +44,10 @@ def watching(browser):
         page = browser.new_page(viewport={"width": width, "height": 844}, **more)
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda e: problems.append(str(e)))
-        # a view that the server has forgotten is opened again
-        page.on("console", lambda m: problems.append(m.text) if "status of 404" not in m.text else None)
+        # a view that the server has forgotten is opened again, and what it refuses is said in the page
+        page.on(
+            "console", lambda m: None if any(f"status of {n}" in m.text for n in EXPECTED) else problems.append(m.text)
+        )
         pages.append(page)
         return page
 
@@ -86,6 +91,26 @@ def servers(tmp_path_factory):
             return found
 
         yield start
+
+
+@pytest.fixture
+def puzzled(watching, tmp_path):
+    """Opens a puzzle: the page, which has its ``file``."""
+    with ExitStack() as stack:
+
+        def open_puzzle(name, text=None, **more):
+            file = tmp_path / f"{name}.slot"
+            if text is not None:
+                file.write_text(text)
+            page = watching(**more)
+            page.goto(stack.enter_context(serving(tmp_path, "puzzle", "view", name, "-o", str(file))))
+            # before its server ends
+            stack.callback(page.close)
+            until_ready(page)
+            page.file = file
+            return page
+
+        yield open_puzzle
 
 
 @pytest.fixture

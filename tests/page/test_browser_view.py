@@ -75,6 +75,12 @@ def test_messages_are_underlined_and_said_and_a_repair_is_taken(viewed):
     replace_text(page, TEXT.replace("X << 1", "X <<"))
     page.click("#marks button")
     assert page.evaluate("view.editor.line()") in (5, 6)
+    # F8 leads from message to message, and the page says so
+    replace_text(page, TEXT.replace("x[h]", "nothing[h]"))
+    until_true(page, "document.querySelector('#editor .cm-lintRange-error')?.textContent.startsWith('nothing')")
+    cursor(page, 1)
+    page.keyboard.press("F8")
+    assert page.evaluate("view.editor.line()") == 4 and "F8" in page.inner_text("#editing")
 
 
 def test_pictures_follow_the_cursor(viewed):
@@ -86,6 +92,8 @@ def test_pictures_follow_the_cursor(viewed):
         ("cipher X", "X[0]"),
         ("claim S", "S"),
         ("output y", "Y[0]"),
+        ("input", "X[0]"),
+        ("prove", "Y[0]"),
     ]:
         cursor(page, next(n for n, text in enumerate(lines, 1) if text.startswith(start)))
         until_true(page, f"byId('title').textContent === {json.dumps(title)}")
@@ -221,6 +229,7 @@ def test_the_wrong_slot_its_origin_and_the_goals_are_shown(viewed):
     page = viewed(REFUTED)
     until_status(page, "refuted")
     assert page.locator("#proof td.refuted").count() >= 1
+    until_true(page, "byId('title').textContent === 'S' && byId('held').textContent.includes('This is wrong.')")
     page.select_option("#family", "X")
     page.click("#wrong")
     until_true(page, "byId('title').textContent === 'S' && byId('held').textContent.includes('This is wrong.')")

@@ -55,6 +55,15 @@ def test_the_text_is_whole_and_its_statements_name_stages(page):
     assert (claim["stage"], output["stage"]) == ("S", "Y")
 
 
+def test_steps_of_stages_are_those_that_are_executed(page):
+    (program,) = page["programs"]
+    costs = [stage["cost"] for stage in program["stages"] if "cost" in stage]
+    assert any(found["steps"] for found in costs)
+    for found in costs:
+        assert sum(times for _, times in found["steps"]) == found["rotations"]
+    assert {step for found in costs for step, _ in found["steps"]} == set(cost(bind_text(TEXT, SMALL)).rotation_steps)
+
+
 def test_verdict_goals_stages_and_costs_are_the_engines(page):
     (program,) = page["programs"]
     bound = bind_text(TEXT, SMALL)

@@ -59,6 +59,18 @@ def test_only_the_page_itself_is_answered(file):
     asyncio.run(go())
 
 
+def test_a_file_that_is_no_puzzles_is_never_written(file):
+    async def go():
+        async with client(file) as c:
+            key = (await c.post("/open", json={})).json()["session"]
+            found = await c.post("/keep", json={"session": key, "text": OTHER})
+            assert found.status_code == 409 and "never written" in found.json()["error"]
+            assert (await c.post("/keep", json={"session": key})).status_code == 400
+
+    asyncio.run(go())
+    assert file.read_text() == TEXT
+
+
 def test_wrong_questions_have_answers(file):
     async def go():
         async with client(file) as c:

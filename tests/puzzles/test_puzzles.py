@@ -193,6 +193,12 @@ def test_a_name_that_no_puzzle_has(tmp_path: Path) -> None:
 # The command
 
 
+def test_a_puzzle_has_a_number_too() -> None:
+    assert slotlang("puzzle", "show", "2").out == slotlang("puzzle", "show", "score").out
+    for name in ("0", "9", "-1", "²"):
+        assert slotlang("puzzle", "show", "--", name).status == 2
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
