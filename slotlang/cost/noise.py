@@ -147,11 +147,12 @@ class Gains:
         return replace(self, sources=sources, results=parts, reach=reach)
 
     def _weighted(self, setting: Setting, flat: float, peaked: float) -> float:
+        # Python's floats overflow to infinity without a warning
         total = sum(
-            (peaked if place.kind == "spike" else flat) ** 2 * gain * variance(place, setting)
+            (peaked if place.kind == "spike" else flat) ** 2 * float(gain) * variance(place, setting)
             for place, gain in self.sources.items()
         )
-        return sqrt(total / (self.signal or self.elements) + (flat * DOUBLE) ** 2 * bool(self.signal))
+        return sqrt(total / float(self.signal or self.elements) + (flat * DOUBLE) ** 2 * bool(self.signal))
 
 
 def variance(place: Place, setting: Setting) -> float:

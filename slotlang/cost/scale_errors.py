@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import ldexp, sqrt
+from math import exp2, sqrt
 
 from slotlang.cost.noise import SPIKE_SAFETY, Gains, Setting, rounding, variance
 from slotlang_runtime.noise import DOUBLE, SAFETY
@@ -45,10 +45,11 @@ class _Part:
         """At scales in bits; how many they are more than the first ones, and their partial sums. ``rounded``: rounding
         of known numbers at bits of scale, as far as it was asked for."""
         total = self.fixed
+        # products, which overflow to infinity, where ``ldexp`` raises
         for count, weight in self.carried:
-            total += ldexp(weight, -2 * together[count - 1])
+            total += weight * exp2(-2 * together[count - 1])
         for factor, weight in self.own:
-            total += ldexp(weight, -2 * more[factor])
+            total += weight * exp2(-2 * more[factor])
         for k in self.known:
             bits = sum(scales[k.first : k.end]) - k.dropped
             found = rounded.get((k, bits))
@@ -75,13 +76,14 @@ class ScaleErrors:
 
 
 def _part(gains: Gains, setting: Setting, behind: Sequence[int]) -> _Part:
-    size = gains.signal or gains.elements
+    # Python's floats overflow to infinity without a word: of masks beside results that are nearly zero nothing is known
+    size = float(gains.signal or gains.elements)
     fixed = (SAFETY * DOUBLE) ** 2 * bool(gains.signal)
     carried: defaultdict[int, float] = defaultdict(float)
     own: defaultdict[int, float] = defaultdict(float)
     known = []
     for place, gain in gains.sources.items():
-        weight = (SPIKE_SAFETY if place.kind == "spike" else SAFETY) ** 2 * gain / size
+        weight = (SPIKE_SAFETY if place.kind == "spike" else SAFETY) ** 2 * float(gain) / size
         kind, level, products, constant = place
         factors = behind[level] + products + 1
         if constant is not None and kind in ("factor", "added"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from math import inf
 
+import numpy as np
 import pytest
 from repository import PROGRAMS
 from small_programs import LORA
 
 from slotlang import api
 from slotlang.cost.gains import gains
+from slotlang.cost.noise import Gains, Place
 from slotlang.cost.scale_errors import ScaleErrors
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Draft
@@ -46,3 +49,14 @@ def test_errors_are_those_of_the_gains(text: str, drops: tuple[int, ...]) -> Non
             errors = ScaleErrors(found, Parameters(8192, primes, start[0], made, own), start, made)
             expected = found.error(Parameters(8192, primes, scales[0], made, scales))
             assert errors(scales) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_masks_beside_results_that_are_nearly_zero_are_infinitely_wrong() -> None:
+    """The mean square of what shows of the masks, over that of the result, is beyond a double: no warning of numpy."""
+    masks = {Place("mask", 0, 1): np.float64(1e200), Place("fresh", 0, 1): np.float64(1e200)}
+    found = Gains(4096, np.float64(1e-200), masks, {(0, 1): 1.0})
+    setting = Parameters(4096, (36, 36, 37), 20, scales=(20, 10))
+    assert found.error(setting) == inf
+    errors = ScaleErrors(found, setting, (20, 10), ())
+    assert errors((20, 10)) == errors((8, 8)) == inf

@@ -288,6 +288,7 @@ def test_bounds_beyond_the_given_parameters_are_refused_with_the_largest_that_fi
         api.plan(api.with_bounds(program, {"x": 1.05 * largest}), given)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_bounds_beyond_any_parameters_are_refused_with_the_largest_that_can_be_had() -> None:
     limit = 2**127
     program = api.load(str(PROGRAMS / "gated.slot"), {"d": 64, "r": 4, "slots": 512})
