@@ -338,10 +338,11 @@ writes that into the module's header.""",
 
 Slots that no output reads are masked by random values up to 2^16 times the proved bound of what they hold, and where
 one part of a result is read, twice that part is returned (docs/security.md). Above the scale of the result masks need 3
-bits of modulus more than they have themselves, and twice a part 3; masks are never smaller because bits are short. The
-message says what slots may hold, and which parameters or bounds would do. Choose smaller scales or more primes, or
-`--precision`; lower the bounds; make the slots zero with a 0/1 plaintext as the last factor; or return everything as it
-is with `--hide none`.""",
+bits of modulus more than they have themselves, and twice a part 3; masks are never smaller because bits are short. A
+standalone module masks parts too, in place of returning half of c0, so it may need more room than a module with the
+runtime. The message says what slots may hold, and which parameters or bounds would do. Choose smaller scales or more
+primes, or `--precision`; lower the bounds; make the slots zero with a 0/1 plaintext as the last factor; or return
+everything as it is with `--hide none`.""",
     "SL408": """A set of Galois keys does not make every rotation.
 
 Where `Parameters.keys` gives the steps that have a key, all other rotations of the program are composed of rotations

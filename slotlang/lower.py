@@ -17,10 +17,8 @@ from slotlang.emit.head import Lowering
 from slotlang.emit.module import emit
 from slotlang.emit.standalone import emit_standalone
 from slotlang.meaning.program import Program
-from slotlang.planning.hiding import missing_room
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
-from slotlang.planning.planner import with_room
 from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.proof.check import check
@@ -39,7 +37,7 @@ def standalone_target(target: Target) -> Target:
             f"a standalone module has no kernel '{target.kernel}': it calls SEAL's operations one by one",
             hint="leave out --kernel, or --standalone",
         )
-    return replace(target, kernel="seal")
+    return replace(target, kernel="seal", standalone=True)
 
 
 @dataclass(frozen=True)
@@ -95,13 +93,11 @@ def lower(
     emission = emit_standalone if standalone else emit
     progress("planning: step 2 of 3")
     planned = fitted_plan(program, parameters, target=target, look=look)
-    if standalone and (missing := missing_room(planned.whole_bits, planned.graph, planned.parameters)) > 0:
-        # unread parts are masked too
-        planned = with_room(planned, missing, target) or planned
     found = planned.range.unless_proved(report.status)
     if standalone:
         found = found.standalone(whole=bool(planned.hiding.halves))
-    lowering = Lowering(__version__, report.status, report.method, validated=True, range=found.status)
+    status, method = report.status, report.method
+    lowering = Lowering(__version__, status, method, validated=True, range=found.status, wire=planned.wire)
     text = emission(planned, lowering)
     progress("validating: step 3 of 3")
     validation = validate(text, planned, proved=report.proved)

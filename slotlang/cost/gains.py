@@ -54,17 +54,18 @@ def gains(
     zero: frozenset[str] = frozenset(),
     bits: Mapping[str, int] | None = None,
     whole: bool = False,
+    doubles: bool = False,
     data: DataPowers = UNIT,
     contents: Contents | None = None,
 ) -> Gains:
     """Gains of every source of noise in a graph, in a ring of that degree. ``doubled``: families that hold twice the
     result; ``masked``: slots that are not read are returned with random values, but for the families that are ``zero``
-    there; ``bits``: of these masks, by family; ``whole``: parts that are not read are masked too, and all masks are
-    encoded in double precision. ``data``: what is known of it; ``contents``: of the graph's schedule, for calls to
-    share."""
+    there; ``bits``: of these masks, by family; ``whole``: parts that are not read are masked too; ``doubles``: results
+    are decoded in double precision beside masks of any size. ``data``: what is known of it; ``contents``: of the
+    graph's schedule, for calls to share."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _Backwards(
-            graph, degree, doubled, masked, zero, bits or {}, whole, contents or Contents(graph.schedule, data)
+            graph, degree, doubled, masked, zero, bits or {}, whole, doubles, contents or Contents(graph.schedule, data)
         ).run()
 
 
@@ -110,12 +111,14 @@ class _Backwards:
         zero: frozenset[str],
         bits: Mapping[str, int],
         whole: bool,
+        doubles: bool,
         contents: Contents,
     ) -> None:
         self.graph = graph
         self.degree = degree
         self.doubled = doubled
-        self.masked, self.zero, self.bits, self.whole = masked, zero, bits, whole
+        self.masked, self.zero, self.bits = masked, zero, bits
+        self.whole, self.doubles = whole, doubles
         self.program: Program = graph.schedule.program
         self.contents = contents
         self.members = Members(graph, contents)
@@ -300,7 +303,7 @@ class _Backwards:
                 level, carried = self.graph.levels[node], products[node]
                 self.sources.round("added", level, carried, window, self.degree, True)
                 bits = min(self.bits.get(output.family.name, HIDING_BITS), LARGEST_MASK)
-                lost = bits if self.whole or bits <= DOUBLE_MASK_BITS else bits - MORE_DIGITS
+                lost = bits if self.doubles or bits <= DOUBLE_MASK_BITS else bits - MORE_DIGITS
                 square = exp2(2 * lost) * unread
                 self.sources.found[Place("mask", level, carried)] += square * self.sources.wide(window) / 2
         return {node: self.settled(power) for node, power in grown.items()}

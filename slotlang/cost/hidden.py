@@ -32,5 +32,13 @@ class Hidden(Protocol):
         """Results in which some slots are masked."""
 
     @property
+    def whole(self) -> bool:
+        """Whether whole ciphertexts are sent, with masks of parts that no output reads."""
+
+    @property
+    def doubles(self) -> bool:
+        """Whether results are decoded in double precision beside masks of any size."""
+
+    @property
     def bits(self) -> Mapping[str, int]:
         """Bits of these masks, by family."""

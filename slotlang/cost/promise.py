@@ -81,9 +81,8 @@ class Promise:
         }
 
 
-def plan_gains(plan: Planned, whole: Mapping[str, int] | None = None) -> Gains:
-    """The gains of a plan's graph, in its ring and for its data. ``whole``: bits of masks, by family, where whole
-    ciphertexts are sent."""
+def plan_gains(plan: Planned) -> Gains:
+    """The gains of a plan's graph, in its ring and for its data."""
     hiding = plan.hiding
     return gains(
         plan.graph,
@@ -91,8 +90,9 @@ def plan_gains(plan: Planned, whole: Mapping[str, int] | None = None) -> Gains:
         hiding.doubled,
         masked=hiding.mode != "none",
         zero=hiding.zero,
-        bits=hiding.bits if whole is None else whole,
-        whole=whole is not None,
+        bits=hiding.bits,
+        whole=hiding.whole,
+        doubles=hiding.doubles,
         data=plan.data,
     )
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from slotlang.cost.promise import Promise
 from slotlang.emit.emitter import Emitter
 from slotlang.emit.lines import docstring, paragraph
 from slotlang.planning.plan import Plan
 from slotlang.planning.ranges import Status, assumption_texts, limit_texts
-from slotlang.planning.target import Kernel
+from slotlang.planning.target import Kernel, Wire
 from slotlang.proof.check import SCOPE
 
 KERNELS: Mapping[Kernel, str] = {
@@ -28,14 +28,19 @@ KERNELS: Mapping[Kernel, str] = {
 @dataclass(frozen=True)
 class Lowering:
     """How a module was made: ``by`` which version of slotlang, the ``verdict`` on its program and the ``method`` that
-    found it, whether the module was ``validated``, and the status of the ``range`` theorem. The header's sentences
-    follow from it."""
+    found it, whether the module was ``validated``, the status of the ``range`` theorem, and the ``wire`` that errors
+    are promised on. The header's sentences follow from it."""
 
     by: str
     verdict: str
     method: str
     validated: bool
     range: Status = "conditional"
+    wire: Wire = "slotlang"
+
+    def entries(self) -> dict[str, object]:
+        """As the module has it: without the wire where that is the runtime's own."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("wire", "slotlang")}
 
 
 class HeadText(Emitter):
@@ -53,6 +58,15 @@ class HeadText(Emitter):
     def kernel_sentence(self) -> list[str]:
         """The header's sentence on the kernel."""
         return paragraph(KERNELS[self.kernel]) if self.kernel in KERNELS else []
+
+    def wire_sentence(self) -> list[str]:
+        """The header's sentence on a wire that is not the runtime's own."""
+        if self.lowering.wire == "slotlang":
+            return []
+        return paragraph(
+            "Wire: objects that SEAL saves (--wire seal). The prediction is for clients that decode in double "
+            "precision, as SEAL does: more shows of masks above 2^16 than for a client of slotlang_runtime."
+        )
 
     def range_sentence(self) -> list[str]:
         """The header's sentences on the largest inputs, and on the range theorem."""
@@ -97,6 +111,7 @@ class HeadText(Emitter):
             *self.range_sentence(),
             *self.hiding_sentence(),
             *self.kernel_sentence(),
+            *self.wire_sentence(),
             "",
             *paragraph(
                 "Run this file to see client and server at work on random data. The bodies of pack_, plain_ and "

@@ -49,7 +49,8 @@ class ModuleText(HeadText, EvaluationText, OutputText):
         functions = [*self._packing(), *self._plains(), self.evaluate(), *self.unpacking(), *self.patterns()]
         # the functions come first, as they find out which products of weights and which tables are read
         settings = self._settings(runtime)
-        return [settings, self._tables(), self._prepare(), *functions, self.reference(), self._description(), _MAIN]
+        ends = [self.reference(), self._description(), self.call()]
+        return [settings, self._tables(), self._prepare(), *functions, *ends]
 
     def module(self) -> str:
         """The whole text."""
@@ -66,7 +67,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             f"FORMAT = {FORMAT}",
             f'RUNTIME = "{runtime}"',
             *(["require(__name__, FORMAT, RUNTIME)", ""] if runtime == source_hash() else []),
-            *listed("LOWERED = ", [f"{string(k)}: {_literal(v)}" for k, v in asdict(self.lowering).items()], "{}"),
+            *listed("LOWERED = ", [f"{string(k)}: {_literal(v)}" for k, v in self.lowering.entries().items()], "{}"),
             *_program_text(program.syntax.source.text),
             *listed("SIZES = ", [f"{string(n)}: {program.sizes[n]}" for n in program.parameters], "{}"),
             *self._parameters(),
@@ -91,6 +92,10 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             **({"sizes": f"{{{', '.join(self._sizes())}}}"} if self.promise.sizes else {}),
         }
         return listed("PROMISE = ", [f"{string(name)}: {text}" for name, text in entries.items()], "{}")
+
+    def call(self) -> str:
+        """What runs where the module does."""
+        return run_text("MODULE")
 
     def _sizes(self) -> list[str]:
         return _by_name(self.promise.sizes)
@@ -305,8 +310,9 @@ class ModuleText(HeadText, EvaluationText, OutputText):
         return "\n".join([*lines, *listed("return ", entries, "{}", "    ")])
 
 
-_MAIN = """if __name__ == "__main__":
-    sys.exit(main(MODULE))"""
+def run_text(arguments: str) -> str:
+    """The call of ``main``."""
+    return f'if __name__ == "__main__":\n    sys.exit(main({arguments}))'
 
 
 def _literal(value: object) -> str:

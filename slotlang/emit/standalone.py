@@ -15,8 +15,7 @@ from pathlib import Path
 from slotlang.cost.promise import Promise
 from slotlang.emit.head import Lowering
 from slotlang.emit.lines import paragraph
-from slotlang.emit.module import ModuleText, compiled
-from slotlang.planning.hiding import check_masks
+from slotlang.emit.module import ModuleText, compiled, run_text
 from slotlang.planning.plan import Plan
 
 STANDALONE = "standalone"
@@ -91,14 +90,13 @@ def _pruned(text: str) -> tuple[str, str]:
 
 
 class _Standalone(ModuleText):
-    def __init__(self, plan: Plan, lowering: Lowering, promise: Promise) -> None:
-        super().__init__(plan, lowering, promise)
-        self.mask_bits = plan.whole_bits
-
     def module(self) -> str:
         body = "\n\n\n".join(part.strip("\n") for part in self.parts(STANDALONE) if part.strip())
         imports, direct = _pruned(body)
         return "\n".join([self.head(), "", imports, "", "", direct, "", "", body]) + "\n"
+
+    def call(self) -> str:
+        return run_text("MODULE, PROMISE")
 
     def hiding_sentence(self) -> list[str]:
         if not (self.hiding.halves or self.hiding.slots):
@@ -123,9 +121,9 @@ class _Standalone(ModuleText):
 
 
 def emit_standalone(plan: Plan, lowering: Lowering, promise: Promise | None = None) -> str:
-    """Source text of the standalone module of a plan, whose kernel is SEAL's operations. Raises SL309 as ``emit``, and
-    SL407 where there is no room for masks of unread parts."""
-    check_masks(plan.hiding, plan.whole_bits, plan.graph, plan.parameters)
+    """Source text of the standalone module of a plan for a standalone target. Raises SL309 as ``emit``."""
+    if not plan.standalone:
+        raise ValueError("the plan is not that of a standalone module: whole ciphertexts have other masks")
     # no other weights are compared with those that it was lowered for
-    made = replace(promise or plan.whole_promise, sizes={})
+    made = replace(promise or plan.promise, sizes={})
     return compiled(plan, _Standalone(plan, lowering, made).module())

@@ -34,14 +34,23 @@ def confirmed(
     assert target.precision is not None, "parameters are confirmed for a precision"
     p = parameters
     try:
-        draft = Draft.of(program, target.hide, p.early, share, p.results, target.data).keyed(p.keys)
+        draft = Draft.meeting(target, program, p.early, share, p.results).keyed(p.keys)
         plan = replace(draft.under(p, target.kernel), wire=target.wire)
     except SlotError:
         return None
     contents = Contents(draft.built, within_bounds(program, target.data))
     masked = target.hide != "none"
-    bits = draft.hiding.bits
-    grown = gains(draft.graph, p.degree, draft.doubled, masked=masked, zero=draft.zero, bits=bits, contents=contents)
+    grown = gains(
+        draft.graph,
+        p.degree,
+        draft.doubled,
+        masked=masked,
+        zero=draft.zero,
+        bits=draft.hiding.bits,
+        whole=draft.whole,
+        doubles=draft.doubles,
+        contents=contents,
+    )
     error = grown.widened(wider).error(p)
     most = target.max_key_bytes
     if not error <= target.precision or (most is not None and plan.switching_key_bytes > most):

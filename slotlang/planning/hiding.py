@@ -20,7 +20,8 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Hide
 from slotlang.schedule.ops import State
 from slotlang_runtime.amounts import count_of
-from slotlang_runtime.messages import HIDING_BITS, mask_bits
+from slotlang_runtime.messages import DOUBLE_MASK_BITS, HIDING_BITS, mask_bits
+from slotlang_runtime.noise import DOUBLE
 
 Slots: TypeAlias = npt.NDArray[np.bool_]
 
@@ -33,7 +34,9 @@ class Hiding:
     ``halves``: result ciphertexts of which one part is read, and half of c0 is sent. ``slots``: those with slots that
     are masked, as no output reads them. ``zero``: families that are zero in all such slots, and so have no masks.
     ``held``: by family of results, a bound on what its masked slots hold, which masks are made for. ``assumed``: these
-    are assumed, and weights with which slots hold more are refused when they are encoded.
+    are assumed, and weights with which slots hold more are refused when they are encoded. ``whole``: whole ciphertexts
+    are sent, also those of ``halves``, whose part that is not read is masked as slots are. ``doubles``: results are
+    decoded in double precision.
     """
 
     mode: Hide
@@ -43,26 +46,50 @@ class Hiding:
     zero: frozenset[str] = frozenset()
     held: Mapping[str, float] = field(default_factory=dict, hash=False)
     assumed: bool = False
+    whole: bool = False
+    doubles: bool = False
+
+    @property
+    def masked(self) -> frozenset[Member]:
+        """Results that have a mask."""
+        return self.slots | self.halves if self.whole else self.slots
 
     @property
     def bits(self) -> dict[str, int]:
         """Bits of the masks of slots, by family."""
         return {name: mask_bits(size) for name, size in self.held.items()}
 
+    def holding(self, hidden: Mapping[str, float], most: Mapping[str, float]) -> dict[str, float]:
+        """What masks are made for, by family: a bound on what the slots that are masked hold (``hidden``), or where
+        parts are masked on what any slot holds (``most``)."""
+        parts = {name for name, _ in self.halves} if self.whole else set()
+        return {name: most[name] if name in parts else hidden[name] for name, _ in self.masked}
+
+    def hidden_in(self, name: str) -> str:
+        """What masks hide in results of a family."""
+        return "slots and parts" if self.whole and any(name == family for family, _ in self.halves) else "slots"
+
     @property
     def masks(self) -> int:
         """Random plaintexts added in an evaluation."""
-        return len(self.slots)
+        return len(self.masked)
 
     def masks_note(self) -> list[str]:
         """What masks of slots cost, for whoever does not reach a precision with them."""
         if not self.bits:
             return []
         name = max(sorted(self.bits), key=lambda name: self.bits[name])
-        return [
-            f"random values up to 2^{self.bits[name]} stand in the slots of '{name}' that no output reads; a last "
-            "plaintext that is 0 in these slots, or --hide none, needs none"
+        bits = self.bits[name]
+        found = [
+            f"random values up to 2^{bits} stand in the {self.hidden_in(name)} of '{name}' that no output reads; a "
+            "last plaintext that is 0 in these slots, or --hide none, needs none"
         ]
+        if self.doubles and bits > DOUBLE_MASK_BITS:
+            found.append(
+                f"in double precision such values show by some {2.0**bits * DOUBLE:.1e} in what is read; a module with "
+                "the runtime, on its own wire, has twice the digits"
+            )
+        return found
 
     def sentence(self) -> str:
         """The sentence in the module's header."""
@@ -178,8 +205,9 @@ LARGEST_ASSUMED = 64
 
 def with_all_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> Hiding:
     """Where what slots hold is assumed, masks take the room that there is, up to a bit: then weights are not refused
-    for masks that could have been larger."""
-    if not hidden.assumed:
+    for masks that could have been larger. Not where results are decoded in double precision: larger masks make them
+    less precise."""
+    if not hidden.assumed or hidden.doubles:
         return hidden
     held = {}
     for name, size in hidden.held.items():
@@ -202,12 +230,6 @@ def without_room(bits: Mapping[str, int], graph: Graph, parameters: Parameters) 
     return worst if lacking.get(worst, 0.0) > 0 else ""
 
 
-def missing_room(bits: Mapping[str, int], graph: Graph, parameters: Parameters) -> float:
-    """How many bits the modulus lacks for masks of these bits, by family of results; 0 or less where it has room."""
-    states = graph.schedule.states
-    return max((more + MASK_MARGIN - _room(parameters, states[name]) for name, more in bits.items()), default=0.0)
-
-
 def no_room(
     hidden: Hiding,
     bits: int,
@@ -223,10 +245,11 @@ def no_room(
     room = floor(_room(parameters, graph.schedule.states[name]))
     return error(
         "SL407",
-        "there is no room in the modulus to mask slots that no output reads",
+        f"there is no room in the modulus to mask {hidden.hidden_in(name)} that no output reads",
         graph.schedule.program.families[name].span,
         notes=[
-            f"slots of '{name}' {assumed} hold up to {held:,.6g}, and masks are 2^{HIDING_BITS} times that: 2^{bits}",
+            f"{hidden.hidden_in(name)} of '{name}' {assumed} hold up to {held:,.6g}, and masks are 2^{HIDING_BITS} "
+            f"times that: 2^{bits}",
             f"{max(room, 0)} bits are left above the scale of '{name}', and {bits + MASK_MARGIN} are needed",
             *notes,
         ],

@@ -37,7 +37,7 @@ class Known:
         self.target = target
         self.wider = wider
         self.share = share
-        never = Draft.of(program, target.hide, share=share, data=target.data)
+        never = Draft.meeting(target, program, share=share)
         form = matrix_form(never.graph, [LARGEST_PRIME], [1])
         never.kernel(form, target.kernel)
         self.matrices = form if isinstance(form, MatrixForm) and target.kernel in ("auto", "matrix") else None
@@ -63,7 +63,8 @@ class Known:
         """Whether it is what a search for this target would find."""
         own = self.target
         same = self.program is program and own.data is target.data
-        return same and (own.hide, own.kernel, self.wider, self.share) == (target.hide, target.kernel, wider, share)
+        ways = [(one.hide, one.kernel, one.standalone, one.doubles) for one in (own, target)]
+        return same and ways[0] == ways[1] and (self.wider, self.share) == (wider, share)
 
     def draft(self, shape: Shape, keys: Keys) -> Draft:
         """The draft with these keys; none, for a key for every step."""
@@ -90,6 +91,8 @@ class Known:
                 masked=self.target.hide != "none",
                 zero=draft.zero,
                 bits=draft.hiding.bits,
+                whole=draft.whole,
+                doubles=draft.doubles,
                 contents=self._contents,
             )
             self._gains[number, degree, keys] = own.widened(self.wider)

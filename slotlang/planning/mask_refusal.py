@@ -33,7 +33,8 @@ def masks_refused(
             held: Mapping[str, float] = {name: size * smaller for name, size in hidden.held.items()}
         else:
             bounds = replace(own, bounds=changed.bounds)
-            held = bounded_messages(graph, replace(hidden, held={}), parameters, bounds).hidden
+            found = bounded_messages(graph, replace(hidden, held={}), parameters, bounds)
+            held = hidden.holding(found.hidden, found.whole)
         return not without_room({name: mask_bits(size) for name, size in held.items()}, graph, parameters)
 
     notes, hint = [parameters.text()], ""

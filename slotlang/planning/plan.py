@@ -26,7 +26,7 @@ from slotlang.planning.limits import assumed_values, message_bits
 from slotlang.planning.messages import Messages, State
 from slotlang.planning.parameters import Parameters, check_scales, check_security
 from slotlang.planning.ranges import MARGIN, Range, nominal_messages, range_of
-from slotlang.planning.target import Hide, Kernel, KernelChoice, Wire
+from slotlang.planning.target import Hide, Kernel, KernelChoice, Target, Wire
 from slotlang.planning.unread import with_zeros
 from slotlang.planning.zeros import zero_plaintexts
 from slotlang.refusals import GaveUp
@@ -35,7 +35,6 @@ from slotlang.schedule.composed_rotations import routes
 from slotlang.schedule.fusion import apart
 from slotlang.schedule.ops import Schedule
 from slotlang_runtime.amounts import count_of
-from slotlang_runtime.messages import mask_bits
 
 Origin: TypeAlias = Literal["given", "program", "search", "fixed"]
 """Where parameters come from: whoever asked for the plan, the program's own statement, the search for a precision, or
@@ -60,7 +59,7 @@ class Plan:
     """A program's graph under parameters: what would be executed. ``hiding``: what is hidden in its results.
     ``matrix``: the graph as matrices, or why it has no such form. ``kernel``: what multiplies. ``origin``: where the
     parameters come from. ``data``: what errors are predicted for; ``wanted``: the precision that was asked for.
-    ``wire``: what is exchanged; bytes are those of this wire."""
+    ``wire``: what is exchanged; bytes are those of this wire. ``standalone``: for a standalone module."""
 
     program: Program
     graph: Graph
@@ -73,6 +72,7 @@ class Plan:
     data: DataPowers = field(default=UNIT, repr=False, compare=False)
     wanted: float | None = None
     wire: Wire = "slotlang"
+    standalone: bool = False
 
     def __repr__(self) -> str:
         return f"<Plan {self.program.name}: {self.parameters.text()}, {count_of(len(self.graph.nodes), 'node')}>"
@@ -98,14 +98,6 @@ class Plan:
         )
 
     @cached_property
-    def whole_bits(self) -> dict[str, int]:
-        """Bits of masks, by family, that hide parts too: where whole ciphertexts are sent."""
-        found, hidden = nominal_messages(self.graph, self.hiding), self.hiding
-        assumed = assumed_values(self.program)
-        sizes = {n: assumed if found is None else found.whole[n] for n, _ in hidden.halves | hidden.slots}
-        return {name: mask_bits(size) for name, size in sizes.items()}
-
-    @cached_property
     def gains(self) -> Gains:
         """How noise grows, for the plan's data."""
         return plan_gains(self)
@@ -113,16 +105,8 @@ class Plan:
     @cached_property
     def promise(self) -> Promise:
         """What is promised of the results' errors."""
-        return self._promised(self.gains)
-
-    @cached_property
-    def whole_promise(self) -> Promise:
-        """What is promised where whole ciphertexts are sent, and masks are encoded in double precision."""
-        return self._promised(plan_gains(self, self.whole_bits))
-
-    def _promised(self, gains: Gains) -> Promise:
         sizes = given_sizes(self.program, self.data)
-        return promised(gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
+        return promised(self.gains, self.parameters, list(self.program.theorems), self.data.assumed, sizes, self.wanted)
 
     @cached_property
     def key_levels(self) -> KeyLevels:
@@ -184,7 +168,8 @@ class Plan:
 @dataclass(frozen=True)
 class Draft:
     """A program's schedule and graph before parameters are chosen: all that rescale alike and have the same keys share
-    one. ``doubled`` and ``zero`` as in ``Hiding``. ``known``: what is hidden, where another draft has found that."""
+    one. ``doubled``, ``zero``, ``whole`` and ``doubles`` as in ``Hiding``. ``known``: what is hidden, where another
+    draft has found that."""
 
     program: Program
     hide: Hide
@@ -193,6 +178,19 @@ class Draft:
     zero: frozenset[str]
     known: Hiding | None = field(default=None, repr=False)
     data: DataPowers = field(default=UNIT, repr=False)
+    whole: bool = False
+    doubles: bool = False
+
+    @classmethod
+    def meeting(
+        cls, target: Target, program: Program, drops: Sequence[int] = (), share: float = 1.0, results: int = 0
+    ) -> Draft:
+        """As ``of``, with what a target has hidden and sent. Modules hold no weights, so where masks do not take all
+        the room there is (``with_all_room``), they do not follow the weights that are known: ``check`` emits them anew.
+        """
+        data = UNIT if target.doubles else target.data
+        made = cls.of(program, target.hide, drops, share, results, data)
+        return replace(made, whole=target.standalone, doubles=target.doubles)
 
     @classmethod
     def of(
@@ -268,11 +266,11 @@ class Draft:
         if self.known is not None:
             return self.known
         found = self._hidden
-        if not found.slots:
+        if not found.masked:
             return found
         if self._bounded is not None:
-            return replace(found, held=self._bounded.hidden)
-        return replace(found, held=self._assumed({name for name, _ in found.slots}), assumed=True)
+            return replace(found, held=found.holding(self._bounded.hidden, self._bounded.whole))
+        return replace(found, held=self._assumed({name for name, _ in found.masked}), assumed=True)
 
     def _assumed(self, names: Collection[str]) -> dict[str, float]:
         """Bounds on what slots of these families hold that are assumed where weights have none: from what they hold on
@@ -287,7 +285,8 @@ class Draft:
     @cached_property
     def _hidden(self) -> Hiding:
         """As ``hiding``, without bounds of what is hidden."""
-        return hiding(self.graph, self.hide, self.doubled, self.zero)
+        found = hiding(self.graph, self.hide, self.doubled, self.zero)
+        return replace(found, whole=self.whole, doubles=self.doubles)
 
     @cached_property
     def _bounded(self) -> Messages | None:

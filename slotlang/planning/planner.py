@@ -59,7 +59,7 @@ def _without_room(
     p = given or program_parameters(program)
     if p is None or wanted.precision is None or [d.code for d in problem.diagnostics] != ["SL407"]:
         return None
-    draft = Draft.of(program, wanted.hide, p.early, results=p.results, data=wanted.data).keyed(p.keys)
+    draft = Draft.meeting(wanted, program, p.early, results=p.results).keyed(p.keys)
     return masks_refused(draft, p, lambda other: _reached(other, wanted, profile), wanted.precision)
 
 
@@ -93,7 +93,8 @@ def tried(program: Program, parameters: Parameters, target: Target) -> Plan | No
 
 def _about(made: Plan, target: Target) -> Plan:
     """A plan with what is known of the data that it is for, and of its wire."""
-    made = replace(made, data=within_bounds(made.program, target.data), wanted=target.precision, wire=target.wire)
+    data = within_bounds(made.program, target.data)
+    made = replace(made, data=data, wanted=target.precision, wire=target.wire, standalone=target.standalone)
     if target.wire == "seal":
         check_ciphertexts(made)
     return made
@@ -107,7 +108,7 @@ def _planned(program: Program, parameters: Parameters | None, target: Target, pr
         if isinstance(chosen, Unreachable):
             best = [f"the best with these bounds is {chosen.best:.1e}"] if chosen.best < 1 else []
             what = f"128-bit parameters for a relative error of {target.precision:.1e}"
-            masks = Draft.of(program, target.hide, data=target.data).hiding.masks_note()
+            masks = Draft.meeting(target, program).hiding.masks_note()
             problem = chosen.error()
             raise unheld(program, lambda other: _reached(other, target, profile), what, [*best, *masks]) or SlotError(
                 replace(d, notes=(*d.notes, *masks)) for d in problem.diagnostics
@@ -152,16 +153,16 @@ def with_room(made: Plan, missing: float, target: Target) -> Plan | None:
         found = _fixed(made.program, target, room)
     except SlotError:
         return None
-    return replace(found, data=made.data, wanted=made.wanted)
+    return _about(found, target)
 
 
 def _fixed(program: Program, target: Target, room: float = 0.0) -> Plan:
     """The fixed choice, with as many bits of modulus above the scale of a result as its message is assumed to need, and
     with ``room`` of them at least."""
-    draft = Draft.of(program, target.hide, data=target.data)
+    draft = Draft.meeting(target, program)
     if draft.built.depth > UNRESCALED_DEPTH:
         # scales of products of products add up; levels do not
-        draft = Draft.of(program, target.hide, EVERY, data=target.data)
+        draft = Draft.meeting(target, program, EVERY)
     built = draft.built
     fixed = fixed_parameters(
         program.slots,
@@ -176,5 +177,5 @@ def _fixed(program: Program, target: Target, room: float = 0.0) -> Plan:
 
 
 def _under(program: Program, parameters: Parameters, target: Target) -> Plan:
-    draft = Draft.of(program, target.hide, parameters.early, results=parameters.results, data=target.data)
+    draft = Draft.meeting(target, program, parameters.early, results=parameters.results)
     return draft.keyed(parameters.keys).under(parameters, target.kernel)

@@ -35,7 +35,8 @@ class Target:
     """What a plan must meet. ``precision``: the largest predicted relative rms error, for which the fastest parameters
     are searched; None for the fixed choice of parameters. ``max_key_bytes``: the most bytes of evaluation keys in the
     server's memory, which needs a precision. ``data``: the weights and inputs that errors are predicted for. ``wire``:
-    seal, where every result must be a ciphertext of SEAL; keys are for all levels then.
+    seal, where every result must be a ciphertext of SEAL; keys are for all levels then. ``standalone``: one file of
+    direct calls of SEAL, which sends whole ciphertexts.
 
     Raises ``SlotError`` SL471 for an unknown kernel, SL005 for any other value that is not as described here.
     """
@@ -46,11 +47,20 @@ class Target:
     max_key_bytes: int | None = None
     data: DataPowers = field(default=UNIT, repr=False)
     wire: Wire = "slotlang"
+    standalone: bool = False
+
+    @property
+    def doubles(self) -> bool:
+        """Whether results are decoded in double precision, where SEAL alone does that: of large masks too much shows
+        in the slots beside them then."""
+        return self.standalone or self.wire == "seal"
 
     def __post_init__(self) -> None:
         kernel_named(self.kernel)
         hide_named(self.hide)
         wire_named(self.wire)
+        if self.standalone and self.wire != "slotlang":
+            raise error("SL005", "a standalone module sends nothing, so that --wire does not go with --standalone")
         precision, most = self.precision, self.max_key_bytes
         if precision is not None and not (isinstance(precision, int | float) and 0 < precision < 1):
             hint = "it is the largest relative rms error: for example 1e-3"

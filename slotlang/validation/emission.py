@@ -19,7 +19,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
 from slotlang.planning.ranges import Range
-from slotlang.planning.target import Target
+from slotlang.planning.target import Target, wire_named
 from slotlang.validation.module_file import ModuleFile, assigned
 
 AS_PREDICTED = 0.02
@@ -48,7 +48,9 @@ def planned(file: ModuleFile, program: Program) -> Plan:
     scales = p.scale_bits if len(p.scale_bits) > 1 else ()
     keys = p.rotations if p.routes else ()
     parameters = Parameters(p.degree, p.prime_bits, p.scale_bits[0], p.drops, scales, keys, p.results, p.cut)
-    return plan(program, parameters, target=Target(kernel=file.kernel, hide=p.hide))
+    wire = wire_named(str(file.lowered.get("wire", "slotlang")))
+    target = Target(kernel=file.kernel, hide=p.hide, wire=wire, standalone=file.standalone)
+    return plan(program, parameters, target=target)
 
 
 def _promise(file: ModuleFile, made: Plan) -> Promise:
@@ -73,7 +75,7 @@ def _promise(file: ModuleFile, made: Plan) -> Promise:
             and _are_sizes(found.get("sizes", {}), made.program)
         )
     if right and not about_weights:
-        own = made.whole_promise if file.standalone else made.promise
+        own = made.promise
         right = found["assumed"] == own.assumed and all(
             isclose(a, b, rel_tol=AS_PREDICTED)
             for a, b in zip(
@@ -102,7 +104,9 @@ def _are_sizes(sizes: Mapping[str, Any], program: Program) -> bool:
 
 def _lowering(file: ModuleFile) -> Lowering:
     found = file.lowered
-    kinds = {"by": str, "verdict": str, "method": str, "validated": bool, "range": str}
+    kinds: dict[str, type] = {"by": str, "verdict": str, "method": str, "validated": bool, "range": str}
+    if found.get("wire") == "seal":
+        kinds["wire"] = str
     if list(found) != list(kinds) or any(type(found[name]) is not kind for name, kind in kinds.items()):
         statement = assigned(file.tree, "LOWERED")
         raise error(

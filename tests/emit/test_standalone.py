@@ -31,11 +31,14 @@ from slotlang.source import Source
 from slotlang.validation.check import check_module
 
 LOWERED = Lowering("0", "proved", "exact", validated=True)
-RESCALING = Parameters(8192, (60, 40, 40, 60), 40, (1, 2))
+RESCALING = Parameters(8192, (60, 30, 30, 60), 30, (1, 2))
+"""With room for masks of parts."""
+
+WIDE = Parameters(8192, (60, 60, 60), 28)
 
 
 def standalone(text: str, parameters: Parameters | None = None, hide: Hide = "mask") -> str:
-    plan = api.plan(api.loads(text), parameters, target=Target(kernel="seal", hide=hide))
+    plan = api.plan(api.loads(text), parameters, target=Target(kernel="seal", hide=hide, standalone=True))
     return emit_standalone(plan, LOWERED)
 
 
@@ -62,7 +65,10 @@ class Alone:
 def agrees(text: str, parameters: Parameters | None = None, hide: Hide = "mask", worst: float = 1e-5) -> None:
     world = World(text, parameters, kernel="seal", hide=hide)
     weights = {n: np.asarray(a, float)[()] for n, a in world.weights.items()}
-    found = Alone(standalone(text, parameters, hide), weights).results(world.inputs)
+    alone = Alone(standalone(text, parameters, hide), weights)
+    # masks of parts leave less room for scales
+    worst = max(worst, 2 * alone.names["PROMISE"]["relative_error"])
+    found = alone.results(world.inputs)
     runtime, expected = world.result(), world.module.reference(world.inputs, world.weights)
     for name, wanted in expected.items():
         other = runtime[name] if len(expected) > 1 else runtime
@@ -86,12 +92,11 @@ def test_ways_of_hiding(hide: Hide, parameters: Parameters | None) -> None:
 
 def test_results_that_drop_primes() -> None:
     # bits are cut off by the runtime alone
-    agrees(LORA, Parameters(4096, (36, 36, 37), 21, (2,), (21, 22, 18), results=1, cut=(7, 2)), worst=1e-3)
+    agrees(LORA, Parameters(8192, (60, 36, 60), 21, (2,), (21, 22, 18), results=1, cut=(7, 2)), worst=1e-3)
 
 
 def test_composed_rotations() -> None:
-    plan = api.plan(api.loads(LORA))
-    p = plan.parameters
+    p = api.plan(api.loads(LORA), target=Target("seal", standalone=True)).parameters
     agrees(LORA, Parameters(p.degree, p.primes, p.scale_bits, p.drops, p.scales, keys=(2, 10)))
 
 
@@ -117,7 +122,7 @@ def test_inputs_beyond_the_limit_are_refused() -> None:
 
 
 def test_it_is_short_and_loops_are_kept() -> None:
-    plan = api.plan(api.load(PROGRAMS / "rank_complex.slot"), target=Target(kernel="seal"))
+    plan = api.plan(api.load(PROGRAMS / "rank_complex.slot"), target=Target(kernel="seal", standalone=True))
     text = emit_standalone(plan, LOWERED)
     assert len(text.splitlines()) <= 585
     for line in (
@@ -131,13 +136,20 @@ def test_it_is_short_and_loops_are_kept() -> None:
 
 
 def test_the_program_s_own_part_is_the_same_text() -> None:
-    """Bodies, tables and settings are those of a module with the runtime."""
+    """Bodies, tables and settings are those of a module with the runtime, but for masks of parts and what is promised
+    beside them."""
     for small in CASES:
-        plan = api.plan(api.loads(small.text), target=Target(kernel="seal"))
-        ours, theirs = emit_standalone(plan, LOWERED), emit(plan, LOWERED)
-        start = re.compile(r"^LOWERED = ", re.MULTILINE)
-        a, b = (text[m.start() :] for text in (ours, theirs) if (m := start.search(text)))
-        assert a == b
+        for hide in ("none", "mask"):
+            alone = api.plan(api.loads(small.text), target=Target(kernel="seal", hide=hide, standalone=True))
+            plan = api.plan(api.loads(small.text), alone.parameters, target=Target(kernel="seal", hide=hide))
+            ours, theirs = emit_standalone(alone, LOWERED), emit(plan, LOWERED)
+            start = re.compile(r"^LOWERED = ", re.MULTILINE)
+            a, b = (text[m.start() :] for text in (ours, theirs) if (m := start.search(text)))
+            if hide == "none":
+                assert a.replace("main(MODULE, PROMISE)", "main(MODULE)") == b
+            else:
+                a, b = (re.sub(r"^PROMISE = .*?(?=\nKERNEL)", "", text, flags=re.S | re.M) for text in (a, b))
+                assert a[: a.index("\nMODULE = ")] == b[: b.index("\nMODULE = ")]
 
 
 def test_it_imports_tenseal_and_numpy_only() -> None:
@@ -202,7 +214,7 @@ def test_it_runs_as_a_program(tmp_path: Path) -> None:
 
 
 def test_insecure_parameters_are_refused() -> None:
-    text = standalone(PAIRS, SMALL)
+    text = standalone(PAIRS, SMALL, "none")
     assert "prime_bits=(36, 36, 37)" in text
     with pytest.raises(ValueError, match=r"^\[SL404\] .*invalid or below 128-bit security"):
         Alone(text.replace("prime_bits=(36, 36, 37)", "prime_bits=(60, 60, 60)"))
@@ -222,7 +234,7 @@ def test_slots_that_are_not_read_are_hidden() -> None:
     weights = dict(world.weights)
 
     def seen(hide: Hide) -> list[Any]:
-        alone = Alone(standalone(PAIRS, SMALL, hide), weights)
+        alone = Alone(standalone(PAIRS, WIDE, hide), weights)
         values = []
         for _ in range(2):
             (cipher,) = alone.server.evaluate(alone.client.encrypt(world.inputs)).values()
@@ -247,7 +259,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     path.write_text(PAIRS, encoding="utf-8")
     found = slotlang("lower", str(path), "-o", str(out), "--standalone")
     assert found.status == 0 and "validated: the module computes what the program says" in found.out
-    plan = api.plan(api.loads(PAIRS), target=Target(kernel="seal"))
+    plan = api.plan(api.loads(PAIRS), target=Target(kernel="seal", standalone=True))
     assert (
         out.read_text(encoding="utf-8").split("\nFORMAT = ")[1].split("LOWERED")[0]
         == (emit_standalone(plan, LOWERED).split("\nFORMAT = ")[1].split("LOWERED")[0])

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import DIAGONALS, PAIRS, ROOMY, World, emitted
+from worlds import DIAGONALS, PAIRS, ROOMY, World
 
 from slotlang import api
 from slotlang.cost.data import DataPowers
 from slotlang.diagnostics import SlotError
+from slotlang.emit.head import Lowering
 from slotlang.emit.standalone import emit_standalone
 from slotlang.lower import Lowered, lower
 from slotlang.planning.parameters import Parameters
@@ -25,6 +26,9 @@ from slotlang_runtime import BelowPrecision, BeyondPromise, Client, EvaluationKe
 from slotlang_runtime.data import within_promise
 from slotlang_runtime.errors import BELOW_PRECISION
 from slotlang_runtime.module import small_results
+
+WIDE = Parameters(8192, (60, 60, 60), 28)
+"""Has room for masks of parts."""
 
 
 @pytest.fixture(scope="module")
@@ -107,23 +111,23 @@ def test_main_ends_with_status_1_when_it_breaks_its_promise(
 
 
 def test_a_standalone_file_does_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = emitted(PAIRS, Parameters(8192, (60, 60, 60), 28), Target(kernel="seal"))
-    from slotlang.emit.head import Lowering
-
-    text = emit_standalone(made.plan, Lowering("0", "proved", "exact", validated=True))
+    made = api.plan(api.loads(PAIRS), WIDE, target=Target(kernel="seal", standalone=True))
+    text = emit_standalone(made, Lowering("0", "proved", "exact", validated=True))
     namespace: dict[str, Any] = {"__name__": "standalone"}
     exec(compile(text, "<standalone>", "exec"), namespace)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["standalone.py"])
-        assert namespace["main"](namespace["MODULE"]) == 0
+        promise = namespace["PROMISE"]
+        assert namespace["main"](namespace["MODULE"], promise) == 0
         namespace["MODULE"].error["y"] = 1e-30
-        broken = namespace["MODULE"]._replace(precision=1e-30)
-        assert namespace["main"](broken) == 1
+        # whatever precision was asked for, the relative error is promised
+        assert namespace["MODULE"].precision > 1e-4
+        assert namespace["main"](namespace["MODULE"], {**promise, "relative_error": 1e-30}) == 1
         assert "was promised" in capsys.readouterr().err
         # within an error as large as the result, and below the precision
         namespace["MODULE"].error["y"] = 1.0
         with pytest.warns(UserWarning, match=r"\[SL535\] y is below the precision"):
-            assert namespace["main"](namespace["MODULE"]) == 1
+            assert namespace["main"](namespace["MODULE"], promise) == 1
         assert "was promised" not in capsys.readouterr().err
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 import tenseal.sealapi as seal
 from runtime.test_key_levels import DEEP, DROPPING, MIXED, SQUARES
+from runtime.test_mask_sizes import SCORE
 from worlds import PAIRS, World, error
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
+from slotlang.run.runner import load_module
+from slotlang.source import Source
+from slotlang.validation.check import check_module
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights
 from slotlang_runtime.seal.saved import memory_file
 
@@ -259,3 +264,31 @@ def test_parameters_are_found_that_seal_can_send() -> None:
         assert (api.plan(program, target=most).counts.galois_keys == own.counts.galois_keys) == fits
     enough = Target(precision=1e-3, hide="exact", wire="seal", max_key_bytes=size)
     assert api.plan(program, target=enough).parameters == theirs.parameters
+
+
+def test_what_is_promised_holds_for_a_client_that_decodes_in_doubles() -> None:
+    """Masks of 2^36 beside the result: the promise says what SEAL's decoding loses, and is kept."""
+    made, own = (api.lower(api.loads(SCORE), target=Target(wire=wire)) for wire in ("seal", "slotlang"))  # type: ignore[arg-type]
+    module = load_module(made.text)
+    assert module.sent["S"].mask_bits == 36 and own.plan.promise.relative_error < 1e-8
+    assert module.error["y"] == made.plan.promise.error["y"] and "for clients that decode in double" in made.text
+    world = World(SCORE, made.plan.parameters)
+    other, rng = foreign(world), np.random.default_rng(2)
+    w, x = rng.standard_normal((1, 16)) / 4, rng.standard_normal((16, 4))
+    maker = seal.KeyGenerator(other.context)
+    galois = other.saved(maker.create_galois_keys(list(module.parameters.galois_elements)))
+    encryptor = seal.Encryptor(other.context, maker.secret_key())
+    upload = other.saved(encryptor.encrypt_symmetric(other.encoded(x.T.ravel())))
+    server = Server(Weights.encode(module, w=w), wire="seal")
+    (answer,) = other.objects(server.evaluate(upload, EvaluationKeys.from_seal(module.parameters.ring, galois)).data)
+    plain, decryptor = seal.Plaintext(), seal.Decryptor(other.context, maker.secret_key())
+    decryptor.decrypt(other.loaded(seal.Ciphertext(), answer), plain)
+    slots = np.array(other.encoder.decode_complex(plain))[:64:16]
+    measured = np.sqrt(np.mean(np.abs(slots - (w @ x)[0]) ** 2))
+    assert 100 * own.plan.promise.error["y"] < measured <= made.plan.promise.error["y"]
+    found = check_module(Source("score.py", made.text))
+    assert found.validation.status == "proved"
+    edited = re.sub(r',\s*"wire":\s*"seal"', "", made.text)
+    assert edited != made.text
+    with pytest.raises(SlotError, match="SL745"):
+        check_module(Source("score.py", edited))
