@@ -43,7 +43,7 @@ from slotlang_runtime.labels import (
 )
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.masks import hidden_in
-from slotlang_runtime.messages import DOUBLE_MASK_BITS, LEAST_ROOM
+from slotlang_runtime.messages import LEAST_ROOM
 from slotlang_runtime.module import Module, Name, Results, root_mean_square, small_results
 from slotlang_runtime.parameters import RELINEARIZATION, RingParameters
 from slotlang_runtime.records import fresh_record, key_record, read_result
@@ -284,7 +284,7 @@ class Client:
     def _decoded(self, group: Sequence[tuple[Name, int, Words]], level: int, products: int) -> tuple[Any, Any]:
         """The slots of messages, and the largest |coefficient| of each."""
         scale, families = self.ring.scale(level, products), self.module.returned()
-        if max(families[name].mask_bits for name, *_ in group) <= DOUBLE_MASK_BITS:
+        if not any(families[name].precise for name, *_ in group):
             slots, most = self.coder.decode_all(np.array([message for *_, message in group]), level, scale)
             return slots, most.tolist()
         found = [self.coder.decode_precisely(words, level, scale) for *_, words in group]

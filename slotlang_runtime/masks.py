@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang_runtime.messages import DOUBLE_MASK_BITS
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.precise import scaled_coefficients
 from slotlang_runtime.seal.coefficients import transformed
@@ -56,14 +55,17 @@ def uniform(bound: int, count: int) -> npt.NDArray[np.uint64]:
     return drawn[:count]
 
 
-def slot_mask(ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_], bits: int) -> Any:
-    """A plaintext with random values, uniform up to 2^bits, in these slots (2 x slots) and zeros elsewhere."""
+def slot_mask(
+    ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_], bits: int, precise: bool = False
+) -> Any:
+    """A plaintext with random values, uniform up to 2^bits, in these slots (2 x slots) and zeros elsewhere: up to
+    2^(bits - 52) of it shows there, where it is not encoded with twice the digits (``precise``)."""
     count = ring.slots * ring.copies
     words = np.frombuffer(secrets.token_bytes(16 * count), "<u8").reshape(2, count)
     values = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0**bits
     re, im = values * np.tile(slots, (1, ring.copies))
     scale = ring.scale(level, products)
-    if bits > DOUBLE_MASK_BITS:
+    if precise:
         return _precise(ring, level, scale, re + 1j * im)
     plain = seal.Plaintext()
     ring.encoder.encode((re + 1j * im).tolist(), ring.levels[level], scale, plain)
@@ -84,5 +86,6 @@ def fresh_masks(ring: Ring, module: Module) -> dict[Name, list[Any]]:
     for name, hidden in hidden_in(module).items():
         if hidden.slots.any():
             family = families[name]
-            masks[name] = [slot_mask(ring, family.level, family.products, hidden.slots, family.mask_bits)]
+            size = family.mask_bits, family.precise
+            masks[name] = [slot_mask(ring, family.level, family.products, hidden.slots, *size)]
     return masks

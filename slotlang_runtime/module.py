@@ -54,12 +54,14 @@ class Results:
     """A family of ciphertexts that the server returns: ``members`` is the shape of its indices, or a list of the
     members that are sent; at ``level`` with this number of ``products`` not rescaled. Slots that no output reads are
     masked by values up to 2^``mask_bits``, which is 2^16 times what they may hold; 0 where they are zero, or all are
-    read."""
+    read. ``precise``: masks are so large that they are encoded, and what is read beside them decoded, with twice the
+    digits of a double."""
 
     members: tuple[int, ...] | Sequence[tuple[int, ...]] = ()
     level: int = 0
     products: int = 0
     mask_bits: int = 0
+    precise: bool = False
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,14 @@ class HeadText(Emitter):
         self.lowering = lowering
         self.promise = promise or plan.promise
 
+    def lowered(self) -> dict[str, object]:
+        """What the module says of how it was made: also the sizes of masks that follow from weights, which it does not
+        have, and whether they take twice the digits."""
+        hidden = self.hiding
+        own = self.plan.wire == "slotlang" and not self.plan.standalone
+        masks = {"masks": hidden.bits} if hidden.assumed and own else {}
+        return {**self.lowering.entries(), **masks, **({"precise": True} if hidden.precise else {})}
+
     def hiding_sentence(self) -> list[str]:
         """The header's sentence on what is hidden from the key holder, and how."""
         return paragraph(self.hiding.sentence())

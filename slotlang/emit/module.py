@@ -67,7 +67,7 @@ class ModuleText(HeadText, EvaluationText, OutputText):
             f"FORMAT = {FORMAT}",
             f'RUNTIME = "{runtime}"',
             *(["require(__name__, FORMAT, RUNTIME)", ""] if runtime == source_hash() else []),
-            *listed("LOWERED = ", [f"{string(k)}: {_literal(v)}" for k, v in self.lowering.entries().items()], "{}"),
+            *listed("LOWERED = ", [f"{string(k)}: {_literal(v)}" for k, v in self.lowered().items()], "{}"),
             *_program_text(program.syntax.source.text),
             *listed("SIZES = ", [f"{string(n)}: {program.sizes[n]}" for n in program.parameters], "{}"),
             *self._parameters(),
@@ -316,6 +316,8 @@ def run_text(arguments: str) -> str:
 
 
 def _literal(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{string(name)}: {part!r}' for name, part in value.items())}}}"
     return string(value) if isinstance(value, str) else repr(value)
 
 

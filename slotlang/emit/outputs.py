@@ -139,6 +139,7 @@ class OutputText(Emitter):
             places = _shape(self.families[name].loops) if members is None else repr(members)
             masks = self.mask_bits.get(name)
             bits = f", mask_bits={masks}" if masks else ""
+            bits += ", precise=True" if masks and self.plan.hiding.precise else ""
             sent.append(f"{string(name)}: Results({places}, {state.level}, {state.pending}{bits})")
         outputs = []
         for number, output in enumerate(self.program.outputs):

@@ -50,6 +50,11 @@ class Hiding:
     doubles: bool = False
 
     @property
+    def precise(self) -> bool:
+        """Whether masks are encoded, and what is read beside them decoded, with twice the digits of a double."""
+        return not self.doubles and any(bits > DOUBLE_MASK_BITS for bits in self.bits.values())
+
+    @property
     def masked(self) -> frozenset[Member]:
         """Results that have a mask."""
         return self.slots | self.halves if self.whole else self.slots
@@ -199,8 +204,8 @@ def check_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> None:
             )
 
 
-LARGEST_ASSUMED = 64
-"""Bits of the largest masks for values that are assumed: encoding larger ones would show in the slots that are read."""
+LARGEST_ASSUMED = 32
+"""Bits of the largest masks that take room which is there: of larger ones too much shows in double precision."""
 
 
 def with_all_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> Hiding:

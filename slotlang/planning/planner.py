@@ -8,7 +8,7 @@ from slotlang.cost.data import within_bounds
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import SlotError, error
 from slotlang.meaning.program import Program
-from slotlang.planning.choose import choose
+from slotlang.planning.choose import RESERVE, choose
 from slotlang.planning.given_parameters import at, program_parameters
 from slotlang.planning.mask_refusal import masks_refused
 from slotlang.planning.parameters import UNRESCALED_DEPTH, Parameters, fixed_parameters
@@ -97,7 +97,20 @@ def _about(made: Plan, target: Target) -> Plan:
     made = replace(made, data=data, wanted=target.precision, wire=target.wire, standalone=target.standalone)
     if target.wire == "seal":
         check_ciphertexts(made)
-    return made
+    return _with_digits(made, target.precision)
+
+
+SHOWN = 1.1
+"""By how much errors may grow for masks in double precision: twice the digits take more than ten times as long."""
+
+
+def _with_digits(made: Plan, precision: float | None) -> Plan:
+    """A plan whose masks are encoded, and results decoded, in double precision where little of large masks shows."""
+    if not made.hiding.precise:
+        return made
+    by = replace(made, hiding=replace(made.hiding, doubles=True))
+    most = max(SHOWN * made.promise.relative_error, 0.0 if precision is None else precision / RESERVE)
+    return by if by.promise.relative_error <= most else made
 
 
 def _planned(program: Program, parameters: Parameters | None, target: Target, profile: Profile | None) -> Plan:

@@ -293,7 +293,7 @@ class RingSamples:
         yield sample("encrypt", lambda: self.encryptor.encrypt_symmetric(next(fresh)))
         yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), seal.Plaintext()), 2)
         yield sample("decode", lambda: ring.decode(next(fresh)))
-        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, DOUBLE_MASK_BITS + 1))
+        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, DOUBLE_MASK_BITS))
         yield sample("send_real", lambda: send(numbers))
         yield sample("send_complex", lambda: send(complex_numbers))
         yield sample("receive", receive)

@@ -100,7 +100,10 @@ def interface_bytes(module: Module) -> bytes:
         "forms": {name: [list(term) for term in terms] for name, terms in module.forms.items()},
         "packing": packing,
         "sent": {
-            name: [[list(index) for index in members(family.members)], family.level, family.products, family.mask_bits]
+            name: [
+                *([list(index) for index in members(family.members)], family.level, family.products),
+                *(family.mask_bits, family.precise),
+            ]
             for name, family in module.sent.items()
         },
         "outputs": outputs,
@@ -244,8 +247,8 @@ def _interface(of: Fields, records: dict[str, memoryview | None]) -> Interface:
         packing=packing,
         plaintexts={},
         sent={
-            name: Results([tuple(index) for index in indices], int(level), int(products), int(bits))
-            for name, (indices, level, products, bits) in _items(of, "sent")
+            name: Results([tuple(index) for index in indices], int(level), int(products), int(bits), bool(precise))
+            for name, (indices, level, products, bits, precise) in _items(of, "sent")
         },
         outputs=outputs,
         evaluate=_not_here,

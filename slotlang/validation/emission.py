@@ -10,17 +10,19 @@ from typing import Any, get_args
 
 from slotlang.cost.data import Assumed
 from slotlang.cost.promise import Promise
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.emit.head import Lowering
 from slotlang.emit.module import emit
 from slotlang.emit.standalone import emit_standalone
 from slotlang.meaning.program import Program
+from slotlang.planning.hiding import Hiding, check_masks
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.planner import plan
 from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target, wire_named
 from slotlang.validation.module_file import ModuleFile, assigned
+from slotlang_runtime.messages import HIDING_BITS, MOST_MASK_BITS
 
 AS_PREDICTED = 0.02
 """By how much a promise may differ from what is predicted anew: it is rounded, and machines round differently."""
@@ -50,7 +52,27 @@ def planned(file: ModuleFile, program: Program) -> Plan:
     parameters = Parameters(p.degree, p.prime_bits, p.scale_bits[0], p.drops, scales, keys, p.results, p.cut)
     wire = wire_named(str(file.lowered.get("wire", "slotlang")))
     target = Target(kernel=file.kernel, hide=p.hide, wire=wire, standalone=file.standalone)
-    return plan(program, parameters, target=target)
+    made = plan(program, parameters, target=target)
+    if wire == "seal" or file.standalone:
+        return made
+    hidden = made.hiding
+    if hidden.assumed:
+        # they follow from weights, which are not in the module: `Weights.encode` refuses those that these do not hide
+        hidden = replace(hidden, held=_held(file, hidden))
+        check_masks(hidden, hidden.bits, made.graph, made.parameters)
+    return replace(made, hiding=replace(hidden, doubles=not file.lowered.get("precise", False)))
+
+
+def _held(file: ModuleFile, hidden: Hiding) -> dict[str, float]:
+    """What slots that no output reads may hold, by family, from the bits of masks that a module says it has."""
+    bits = file.lowered.get("masks")
+    if (
+        not isinstance(bits, dict)
+        or list(bits) != list(hidden.held)
+        or not all(type(number) is int and HIDING_BITS <= number <= MOST_MASK_BITS for number in bits.values())
+    ):
+        raise _not_lowered(file)
+    return {name: 2.0 ** (number - HIDING_BITS) for name, number in bits.items()}
 
 
 def _promise(file: ModuleFile, made: Plan) -> Promise:
@@ -107,12 +129,20 @@ def _lowering(file: ModuleFile) -> Lowering:
     kinds: dict[str, type] = {"by": str, "verdict": str, "method": str, "validated": bool, "range": str}
     if found.get("wire") == "seal":
         kinds["wire"] = str
-    if list(found) != list(kinds) or any(type(found[name]) is not kind for name, kind in kinds.items()):
-        statement = assigned(file.tree, "LOWERED")
-        raise error(
-            "SL745",
-            "this module was changed outside of the bodies that may be edited: `LOWERED` does not say who lowered it",
-            file.span(statement if statement is not None else file.tree),
-            hint="lower the program again",
-        )
-    return Lowering(**found)
+    known = {name: value for name, value in found.items() if name not in ("masks", "precise")}
+    if list(known) != list(kinds) or any(type(known[name]) is not kind for name, kind in kinds.items()):
+        raise _not_lowered(file)
+    if found.get("precise", True) is not True:
+        raise _not_lowered(file)
+    return Lowering(**known)
+
+
+def _not_lowered(file: ModuleFile) -> SlotError:
+    """SL745 about what a module says of how it was made."""
+    statement = assigned(file.tree, "LOWERED")
+    return error(
+        "SL745",
+        "this module was changed outside of the bodies that may be edited: `LOWERED` does not say who lowered it",
+        file.span(statement if statement is not None else file.tree),
+        hint="lower the program again",
+    )
