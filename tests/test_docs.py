@@ -69,7 +69,7 @@ _SIMPLE = re.compile(r"slotlang [^|&;<>$`\\*?]*\Z")
 _READING = re.compile(r"slotlang (check|cost|compare|show) (?!.*(build/| -o | --certificate ))")
 _UNRUNNABLE = re.compile(
     r"(make|git clone|cd|pip install|pipx|uv|python3 -m venv|curl|dask|docker|export"
-    r"|slotlang (serve|client|token|view))\b"
+    r"|slotlang (serve|client|token|view|puzzle view))\b"
 )
 _VOLATILE = (
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "TIME"),

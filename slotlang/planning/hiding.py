@@ -62,7 +62,7 @@ class Hiding:
     @property
     def bits(self) -> dict[str, int]:
         """Bits of the masks of slots, by family."""
-        return {name: mask_bits(size) for name, size in self.held.items()}
+        return {name: mask_bits(size) for name, size in sorted(self.held.items())}
 
     def holding(self, hidden: Mapping[str, float], most: Mapping[str, float]) -> dict[str, float]:
         """What masks are made for, by family: a bound on what the slots that are masked hold (``hidden``), or where

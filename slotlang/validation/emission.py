@@ -68,7 +68,7 @@ def _held(file: ModuleFile, hidden: Hiding) -> dict[str, float]:
     bits = file.lowered.get("masks")
     if (
         not isinstance(bits, dict)
-        or list(bits) != list(hidden.held)
+        or list(bits) != sorted(hidden.held)
         or not all(type(number) is int and HIDING_BITS <= number <= MOST_MASK_BITS for number in bits.values())
     ):
         raise _not_lowered(file)

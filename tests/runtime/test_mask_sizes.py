@@ -13,6 +13,7 @@ import pytest
 import worlds
 
 from slotlang import api, recheck
+from slotlang.cost.data import DataPowers
 from slotlang.diagnostics import SlotError
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
@@ -201,9 +202,9 @@ def test_weights_without_bounds_are_checked_when_they_are_encoded() -> None:
     made = api.lower(api.loads(text), Parameters(8192, (60, 60, 60), 40))
     assert "which is checked when weights are encoded" in " ".join(made.text.split())
     module = load_module(made.text)
-    # 40 bits are left above the scale
-    assert module.sent["S"].mask_bits == 36
-    most = 2.0 ** (36 - HIDING_BITS)
+    # 40 bits are left above the scale, and larger masks would show in double precision
+    assert module.sent["S"].mask_bits == 32
+    most = 2.0 ** (32 - HIDING_BITS)
     found = Weights.encode(module, w=np.ones((1, 16))).ranges
     assert found is not None
     allowed = most / found.hidden["S"]
@@ -262,7 +263,7 @@ def test_masks_are_zero_where_results_are(bits: int) -> None:
     family, ring = world.module.sent["S"], world.ring
     slots = np.zeros((2, 64), bool)
     slots[0, 1:] = True
-    plain = slot_mask(ring, family.level, family.products, slots, bits)
+    plain = slot_mask(ring, family.level, family.products, slots, bits, bits > 16)
     words = worlds.residues_of(ring, plain)
     found, most = world.client.coder.decode_precisely(words, family.level, ring.scale(family.level, family.products))
     assert 2 * most < prod(ring.primes(family.level)) or bits == 60
@@ -271,3 +272,39 @@ def test_masks_are_zero_where_results_are(bits: int) -> None:
         assert np.abs(found[:, 0]).max() < 1e-3
         assert np.abs(found.imag).max() < 1e-3
         assert 0.9 * 2**bits < np.abs(found[:, 1:].real).max() <= 2**bits
+
+
+def test_twice_the_digits_only_where_less_would_show() -> None:
+    """They take ten times as long. What a module has is proved again; without it, masks would show in a result."""
+    program = api.loads(SCORE)
+    coarse, fine = (api.lower(program, target=Target(precision=p)) for p in (1e-3, 1e-9))
+    assert ("precise=True" in coarse.text, "precise=True" in fine.text) == (False, True)
+    assert coarse.plan.promise.relative_error <= 1e-3 and fine.plan.promise.relative_error <= 1e-9
+    for made in (coarse, fine):
+        assert check_module(Source("m.py", made.text)).report.proved
+        world = worlds.World(SCORE, made.plan.parameters)
+        off = worlds.error(world.result(), world.expected())
+        assert off < 6 * made.plan.promise.error["y"]
+    edited = fine.text.replace(', "precise": True', "").replace(", precise=True", "")
+    with pytest.raises(SlotError, match="SL745"):
+        check_module(Source("m.py", edited))
+
+
+def test_masks_are_sized_by_weights_that_are_known() -> None:
+    """A module says how large they are, since it does not have the weights; encoding holds others to it."""
+    text = SCORE.replace("bound |w| <= 1\n", "").replace("<= 87100", "<= 16")
+    large = {"w": np.full((1, 16), 3000.0)}
+    made = [api.lower(api.loads(text), target=Target(precision=1e-3, data=DataPowers(w))) for w in ({}, large)]
+    few, many = (load_module(m.text).sent["S"].mask_bits for m in made)
+    assert few < many
+    for m in made:
+        assert check_module(Source("m.py", m.text)).report.proved
+    Weights.encode(load_module(made[1].text), **large)
+    with pytest.raises(Rejected, match="masks of at most"):
+        Weights.encode(load_module(made[0].text), **large)
+    # smaller ones in all places are a module of its own, which takes smaller weights
+    edited = made[1].text.replace(f'"S": {many}', f'"S": {few}').replace(f"mask_bits={many}", f"mask_bits={few}")
+    with pytest.raises(Rejected, match="masks of at most"):
+        Weights.encode(load_module(edited), **large)
+    with pytest.raises(SlotError, match="SL745"):
+        check_module(Source("m.py", made[1].text.replace(f"mask_bits={many}", f"mask_bits={few}")))

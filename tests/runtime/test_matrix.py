@@ -143,15 +143,14 @@ prove y == A @ x
 """
     here = World(text, {}, SMALL_ONE)
     seen: list[Any] = []
-    decode = here.client.coder.decode_precisely
+    decode = here.client.coder.decode_all
 
     def watched(*given: Any) -> Any:
         found = decode(*given)
-        seen.append(found[0])
+        seen.extend(found[0])
         return found
 
-    # masks above 2^16 are decoded with two doubles
-    here.client.coder.decode_precisely = watched  # type: ignore[method-assign]
+    here.client.coder.decode_all = watched  # type: ignore[method-assign]
     answer = here.answer()
     assert error(here.client.decrypt(answer.data), here.expected()) < 1e-2
     assert len(seen) == 4 and min(np.abs(slots[1:16]).max() for slots in seen) > 100
