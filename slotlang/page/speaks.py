@@ -8,6 +8,7 @@ from slotlang.meaning.integers import evaluate
 from slotlang.meaning.program import Program, written_name
 from slotlang.meaning.value import Element, Read, ScalarRef, Value, nodes
 from slotlang.syntax import tree
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["spoken"]
 
@@ -26,7 +27,7 @@ def spoken(program: Program, item: object) -> tuple[str | None, str]:
         case tree.Bound(name=name):
             return _read(program, [name.name])
         case tree.Header():
-            return None, f"{program.name}: vectors of {program.slots:,} slots"
+            return None, f"{program.name}: vectors of {count_of(program.slots, 'slot')}"
         case tree.Let(name=name) if name in program.sizes:
             return None, f"{name} = {program.sizes[name]:,}"
         case tree.Axes(binders=binders):

@@ -9,6 +9,7 @@ from slotlang.show.canvas import CHARACTER, INK, PALE, Canvas
 from slotlang.show.colours import spectrum
 from slotlang.show.compared import Comparison
 from slotlang.show.quantities import size_text, time_text
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["comparison_svg", "cost_svg"]
 
@@ -42,7 +43,7 @@ def cost_svg(cost: Cost) -> str:
     }
     c = cost.counts
     return _drawn(
-        f"{cost.program}: {c.rotations:,} rotations, {c.plain_products:,} products",
+        f"{cost.program}: {count_of(c.rotations, 'rotation')}, {count_of(c.plain_products, 'product')}",
         [
             ("predicted times", [(name, s, time_text(s)) for name, s in times.items()]),
             ("bytes", [(name, n, size_text(n)) for name, n in sizes.items()]),
@@ -62,7 +63,7 @@ def comparison_svg(found: Comparison) -> str:
             [(n, b, size_text(b)) for n, c in programs for b in [c.upload_bytes + c.download_bytes]],
         ),
     ]
-    return _drawn(f"{len(found.costs)} programs, compared", groups)
+    return _drawn(f"{count_of(len(found.costs), 'program')}, compared", groups)
 
 
 def _drawn(title: str, groups: Sequence[tuple[str, Sequence[_Bar]]]) -> str:
