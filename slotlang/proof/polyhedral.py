@@ -24,11 +24,15 @@ from slotlang.proof.sets import Box, coordinates
 from slotlang.proof.terms import Expander, Term, drop_unused, products
 from slotlang.proof.verdict import Failure, Goal, Outcome, Uncovered, Wrong
 from slotlang.refusals import GaveUp
+from slotlang_runtime.amounts import count_of
 
 MAX_OPERATIONS = 300_000
 """isl operations per question before the answer is "unknown" (some ten seconds); proofs of the corpus take a third."""
 MAX_UNROLLED = 512
 MAX_REGIONS = 400
+MAX_FACTORS, MAX_LOOPS = 128, 64
+"""Elements in a product, and loops that it is added up over, at most. Each is a dimension of a set, and isl counts an
+operation on a set as one however many dimensions it has."""
 
 
 def real_part(terms: Sequence[Term], part: str | None) -> list[Term]:
@@ -168,6 +172,9 @@ class Polyhedral:
             for term in terms:
                 if not (term.re or term.im):
                     continue
+                if len(term.reads) > MAX_FACTORS or len(term.bound) > MAX_LOOPS:
+                    what = count_of(len(term.reads), "factor"), count_of(len(term.bound), "loop")
+                    raise GaveUp(f"a product of {' in '.join(what)} is too large for this method")
                 for part in canonical(self._dropped(replace(term, conds=where + term.conds))):
                     groups.setdefault(part.signature, []).append((part, side))
         return list(groups.values())

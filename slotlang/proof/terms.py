@@ -54,6 +54,14 @@ from slotlang.proof.verdict import Goal, Induction
 from slotlang.refusals import GaveUp
 
 MAX_TERMS = 4096
+MAX_FACTORS = 1024
+"""Elements and scalars in one product, at most: a family that is squared again and again doubles them every time."""
+MAX_BITS = 1 << 16
+"""Bits of a coefficient, at most."""
+MAX_WORK = 1 << 20
+"""Terms that are made for one value, at most, those of what it reads among them: some seconds."""
+MANY = 256
+"""Terms from which on equal ones are added up: looking for them takes as long as making them."""
 MAX_CYCLE_POINTS = 64
 
 
@@ -95,6 +103,8 @@ class Expander:
         self._assumed: Claim | None = None
         self._known = 0
         self._fresh = 0
+        self._work = 0
+        self._members: dict[tuple[object, ...], list[Term]] = {}
 
     def learn(self, claim: Claim) -> None:
         """Take a proved claim for what it says from now on."""
@@ -131,8 +141,9 @@ class Expander:
     def expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> list[Term]:
         """Terms of ``value`` at slot ``slot``; ``env`` replaces loop variables.
 
-        Raises ``GaveUp`` when there are more than ``MAX_TERMS``.
+        Raises ``GaveUp`` when there are more than ``MAX_TERMS``, or one has more than ``MAX_FACTORS``.
         """
+        self._work = 0
         return walked(self._expand(value, env, slot))
 
     def _expand(self, value: Value, env: Mapping[str, Int], slot: Int) -> Any:
@@ -143,6 +154,11 @@ class Expander:
 
     def _checked(self, value: Value, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
         result = yield from self._terms(value, env, slot)
+        self._work += len(result) + 1
+        if self._work > MAX_WORK:
+            raise GaveUp(f"more than {MAX_WORK:,} terms on the way")
+        if len(result) > MANY:
+            result = collected(result)
         if len(result) > MAX_TERMS:
             raise GaveUp(f"more than {MAX_TERMS} terms")
         return result
@@ -211,10 +227,14 @@ class Expander:
 
     def _product(self, left: list[Term], right: list[Term]) -> list[Term]:
         if len(left) * len(right) > MAX_TERMS:
+            left, right = collected(left), collected(right)
+        if len(left) * len(right) > MAX_TERMS:
             raise GaveUp(f"products of terms, {len(left)} by {len(right)}")
         products = []
         for a in left:
             for b in right:
+                if (factors := sum(len(t.reads) + len(t.scalars) for t in (a, b))) > MAX_FACTORS:
+                    raise GaveUp(f"products of {factors:,} factors")
                 # the two lists share no bound variables: every expansion makes fresh ones
                 products.append(
                     Term(
@@ -226,6 +246,8 @@ class Expander:
                         a.reads + b.reads,
                     )
                 )
+        if any(c.numerator.bit_length() > MAX_BITS for t in products for c in (t.re, t.im)):
+            raise GaveUp(f"coefficients of more than {MAX_BITS:,} bits")
         return products
 
     def _read(self, tensor: str, indices: tuple[Int, ...], else_zero: bool) -> Term:
@@ -283,8 +305,16 @@ class Expander:
     def _read_member(self, name: str, indices: tuple[Int, ...], slot: Int) -> Steps[list[Term]]:
         for place in (*indices, slot):
             check_place(place)
+        # what a member says here depends on nothing else
+        key = (name, indices, slot, self._known, self.opaque, id(self._assumed))
+        if key in self._members:
+            return self._members[key]
         known = self._order[: self._known]
-        return self._member(name, indices, slot, [c for c in self.facts.get(name, []) if c in known])
+        terms = yield from self._member(name, indices, slot, [c for c in self.facts.get(name, []) if c in known])
+        # every expansion has bound variables of its own
+        if not any(t.bound for t in terms):
+            self._members[key] = terms
+        return terms
 
     def _claimed(self, claim: Claim, env: Mapping[str, Int], slot: Int) -> Steps[list[Term]]:
         """The value of a claim that is proved or assumed. Inside it only earlier claims count, and no assumption: it
@@ -372,6 +402,16 @@ class Expander:
         return terms + [replace(t, conds=t.conds + elsewhere) for t in stayed]
 
 
+def collected(terms: list[Term]) -> list[Term]:
+    """The terms, equal ones without bound variables added up, and those left out that cancel."""
+    found: dict[object, Term] = {}
+    for n, term in enumerate(terms):
+        key = n if term.bound else (term.scalars, term.conds, term.reads)
+        old = found.get(key)
+        found[key] = term if old is None else replace(old, re=old.re + term.re, im=old.im + term.im)
+    return [term for term in found.values() if term.re or term.im]
+
+
 def product_name(program: Program, factors: tuple[Factor, ...]) -> tuple[str, bool]:
     """``(B @ x)`` for a product, and whether its indices are swapped: (B @ x)[i, t] is (x.T @ B.T)[t, i]."""
     transposed = tuple(
@@ -412,4 +452,4 @@ def drop_unused(term: Term) -> Term:
     return replace(term, re=term.re * factor, im=term.im * factor, bound=tuple(kept))
 
 
-__all__ = ["Expander", "Term", "drop_unused", "product_name", "products"]
+__all__ = ["Expander", "Term", "collected", "drop_unused", "product_name", "products"]

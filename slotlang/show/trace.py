@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
@@ -43,13 +44,20 @@ def trace(program: Program, family: str, indices: tuple[int, ...], slot: int) ->
         made_of = list(islice(reads(program, definition.body, env, at), MAX_READS + 1))
         if not made_of or len(made_of) > MAX_READS:
             return [*lines, f"{here} <- {'nothing' if not made_of else 'more slots than are shown'}"]
-        distinct = [p for p in dict.fromkeys(made_of) if not _zero(program, p)]
+        times = Counter(made_of)
+        distinct = [p for p in times if not _zero(program, p)]
         if not distinct:
             return [*lines, f"{here} <- slots that hold 0"]
-        texts = [f"{member_text(n, m)} slot {s}" for n, m, s in distinct[:SHOWN]]
+        texts = [_read_text(place, times[place]) for place in distinct[:SHOWN]]
         more = f", … ({len(distinct):,} in all)" if len(distinct) > SHOWN else ""
         lines.append(f"{here} <- {', '.join(texts)}{more}")
         place = distinct[0]
+
+
+def _read_text(place: Place, times: int) -> str:
+    name, member, slot = place
+    often = "" if times == 1 else f" ({'twice' if times == 2 else f'{times:,} times'})"
+    return f"{member_text(name, member)} slot {slot}{often}"
 
 
 def _zero(program: Program, place: Place) -> bool:
