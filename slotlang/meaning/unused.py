@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from slotlang.diagnostics import Diagnostic
-from slotlang.meaning.program import Claim, Program
+from slotlang.meaning.program import Claim, Family, Program
 from slotlang.meaning.scope import name_span
 from slotlang.meaning.value import FamilyRef, Value, leaves
 from slotlang.source import Span
 from slotlang.syntax import tree
 from slotlang.syntax.tensor_names import without_names
 from slotlang.syntax.walk import names
+from slotlang_runtime.amounts import count_of
 
 
 def unused(program: Program) -> tuple[Diagnostic, ...]:
@@ -49,25 +51,58 @@ def _never_used(what: str, name: str, span: Span) -> Diagnostic:
 def _families(program: Program) -> Iterator[Diagnostic]:
     """Families on which neither an output nor a claim about what outputs depend on depends, and claims about them."""
     used = _needed(program, claims=True)
-    for family in program.families.values():
-        if family.name not in used:
-            what = "ciphertext" if family.kind == "cipher" else "plaintext" if family.kind == "plain" else "computed"
+    for families in _by_statement(program.families.values()):
+        unread = [family.name for family in families if family.name not in used]
+        if unread:
+            first = families[0]
+            what = "ciphertext" if first.kind == "cipher" else "plaintext" if first.kind == "plain" else "computed"
+            whole = f"{what} family '{_base(first)}' is never used"
             yield Diagnostic(
                 "SL331",
-                f"{what} family '{family.name}' is never used",
-                family.span,
-                label="no output depends on it",
+                whole if len(unread) == len(families) else f"{_members(unread, len(families))} never used",
+                first.span,
+                label="no output depends on it" if len(unread) == 1 else "no output depends on them",
                 hint="leave it out, or use it",
             )
-    for claim in program.steps:
-        if isinstance(claim, Claim) and claim.family not in used:
+    claims = (claim for claim in program.steps if isinstance(claim, Claim))
+    for same in _by_statement(claims):
+        about = list(dict.fromkeys(claim.family for claim in same if claim.family not in used))
+        if about:
+            members = len(dict.fromkeys(claim.family for claim in same))
+            what = f"'{about[0]}'" if len(about) == 1 else f"'{about[0]}' and {count_of(len(about) - 1, 'other member')}"
+            if len(about) > 1 and len(about) == members:
+                what = f"'{about[0].partition('[')[0]}'"
             yield Diagnostic(
                 "SL332",
-                f"this claim is about '{claim.family}', which nothing executes",
-                claim.span,
-                label=f"no output depends on '{claim.family}'",
-                hint=f"leave it out, or use '{claim.family}'",
+                f"this claim is about {what}, which nothing executes",
+                same[0].span,
+                label=f"no output depends on {what}",
+                hint=f"leave it out, or use {what}",
             )
+
+
+S = TypeVar("S", Family, Claim)
+
+
+def _by_statement(steps: Iterable[S]) -> Iterator[list[S]]:
+    """Families, or claims, of one statement together: one that is written out has one for each of its members."""
+    found: dict[tuple[int, int], list[S]] = {}
+    for step in steps:
+        found.setdefault((step.span.start, step.span.end), []).append(step)
+    yield from found.values()
+
+
+def _base(family: Family) -> str:
+    """``S`` for the member ``S[2]`` of a family that is written out."""
+    return family.name.partition("[")[0]
+
+
+def _members(unread: list[str], of: int) -> str:
+    """``59 of 100 members of 'S', the first of them 'S[41]', are``."""
+    name = unread[0].partition("[")[0]
+    if len(unread) == 1:
+        return f"one of {of:,} members of '{name}', '{unread[0]}', is"
+    return f"{len(unread):,} of {of:,} members of '{name}', the first of them '{unread[0]}', are"
 
 
 def _inputs(program: Program) -> Iterator[Diagnostic]:

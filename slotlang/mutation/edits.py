@@ -156,6 +156,8 @@ def condition_edits(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
                 for other in _COMPARISONS[op]:
                     new = replace(e, ops=(*ops[:position], other, *ops[position + 1 :]))
                     yield token(kind, operands[position].span, operands[position + 1].span, op, other, new)
+            bounds = each(operands, lambda operand: _size_for(operand, kind, names))
+            yield from within(bounds, lambda new: replace(e, operands=new))
             parts = each(operands, lambda operand: integer_edits(operand, kind, names))
             yield from within(parts, lambda new: replace(e, operands=new))
         case tree.Binary("and" | "or" as op, left, right):
@@ -170,6 +172,13 @@ def condition_edits(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
             yield from within(condition_edits(operand, kind, names), lambda new: replace(e, operand=new))
         case _:
             return
+
+
+def _size_for(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
+    """A size in the place of a number that a person may have written for it."""
+    if isinstance(e, tree.Number) and names.forgotten:
+        for size in names.sizes:
+            yield put(kind, e, tree.Name(size, e.span))
 
 
 def where_edits(where: tree.Expr | None, kind: str, names: Names) -> Iterator[Edit]:

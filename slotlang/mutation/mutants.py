@@ -270,6 +270,9 @@ def _output_edits(s: tree.Output, names: Names) -> Iterator[Edit]:
             return replace(s, value=replace(value, operand=new) if isinstance(value, tree.Unary) else new)
 
         yield from within(members, rebuilt)
+    if s.where is not None and names.forgotten:
+        span = Span(s.span.source, s.value.span.end, s.where.span.end)
+        yield Edit("output map", span, "", replace(s, where=None))
     yield from within(where_edits(s.where, "output map", inside), lambda new: replace(s, where=new))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeAlias
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
+from slotlang.meaning.integers import SLOT
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.rebind import Rebinder
 from slotlang.mutation.mutants import Mutation, mutants, one_line
@@ -18,6 +20,7 @@ from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Uncovered
 from slotlang.syntax import tree
+from slotlang.syntax.walk import nodes
 
 SECONDS = 0.5
 """Processor time for a search, about: a change that is being checked is checked to its end."""
@@ -137,12 +140,36 @@ def _candidates(program: Program, report: Report) -> list[tuple[_Rank, Mutation]
     near = frozenset(sorted(distance, key=lambda number: distance[number])[:MAX_STATEMENTS])
     candidates = []
     for mutation in mutants(program.syntax, forgotten=True, only=near):
-        if mutation.kind not in _NEVER:
+        if mutation.kind not in _NEVER and not _says_nothing(program, mutation):
             # what is left out tells an author the least
             kind = "left out" if not mutation.after else mutation.kind
             usual = next((n for n, kinds in enumerate(_USUAL) if kind in kinds), 2)
             candidates.append(((mutation.kind == "claim", usual, distance[mutation.statement]), mutation))
     return sorted(candidates, key=lambda entry: entry[0])
+
+
+def _says_nothing(program: Program, mutation: Mutation) -> bool:
+    """Whether a changed comparison has no variable left, or holds one against itself: `h - h < 8` proves as no
+    condition would. A digit is a part of the slot."""
+    before, after = (
+        [part for part in nodes(p.statements[mutation.statement]) if isinstance(part, tree.Compare)]
+        for p in (program.syntax, mutation.program)
+    )
+    gone = [c for c in before if c not in after]
+    known = _variables(program, gone[0]) if gone else Counter[str]()
+    for comparison in (c for c in after if c not in before):
+        used = _variables(program, comparison)
+        if (known and not used) or any(times > max(1, known[name]) for name, times in used.items()):
+            return True
+        if used[SLOT] and not known[SLOT] and used.keys() & program.digits.keys():
+            return True
+    return False
+
+
+def _variables(program: Program, comparison: tree.Compare) -> Counter[str]:
+    """How often each variable stands in a comparison; sizes are numbers."""
+    found = (part.name for part in nodes(comparison) if isinstance(part, tree.Name))
+    return Counter(name for name in found if name not in program.sizes)
 
 
 def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: Rebinder) -> bool:

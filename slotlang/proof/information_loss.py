@@ -185,15 +185,17 @@ def _loss(graph: Graph) -> Loss | None:
     program = graph.schedule.program
     forms = _Forms(graph)
     steps = [s for s in program.steps if isinstance(s, Family) and s.kind == "compute"]
-    used_by = [{leaf.name for leaf in leaves(s.body) if isinstance(leaf, FamilyRef)} for s in steps]
-    read = {o.family.name for o in program.outputs}
+    # what is read after each of them, from the last one back
+    later = [{o.family.name for o in program.outputs}]
+    for step in reversed(steps):
+        later.append(later[-1] | {leaf.name for leaf in leaves(step.body) if isinstance(leaf, FamilyRef)})
     available = {f.name for f in program.families.values() if f.kind == "cipher"}
     used: list[tuple[int, tuple[str, ...]]] = []
     for position in range(-1, len(steps)):
         if position >= 0:
             available.add(steps[position].name)
-        later = read.union(*used_by[position + 1 :])
-        live = tuple(name for name in program.families if name in available & later)
+        both = available & later[len(steps) - 1 - position]
+        live = tuple(name for name in program.families if name in both)
         if not used or live != used[-1][1]:
             used.append((position, live))
 

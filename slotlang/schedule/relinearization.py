@@ -174,18 +174,31 @@ def relinearised(families: tuple[ops.CipherFamily, ...], program: Program) -> tu
     executed = sum(prod(loop.size for loop in f.loops) * ops.executions(f.body) for f in computed if f.body is not None)
     results = _Results(families, program).of if executed <= MAX_NUMBERED else None
 
+    products, touched = _with_products(computed)
+    reads = {f.name: frozenset((f.name, *ops.references(f.body))) for f in touched}
+    known: dict[tuple[str, frozenset[str], bool], tuple[ops.Op, tuple[ops.Op, ...]]] = {}
+
+    def family(f: ops.CipherFamily, opened: frozenset[str], eager: frozenset[str]) -> tuple[ops.Op, tuple[ops.Op, ...]]:
+        """The body and the sites of a family: they depend on few of the others."""
+        key = (f.name, opened & reads[f.name], f.name in eager)
+        if key not in known:
+            placement = _Placement(key[1], eager)
+            known[key] = placement.family(f), tuple(placement.sites)
+        return known[key]
+
     def placed(opened: frozenset[str], eager: frozenset[str]) -> tuple[int, dict[str, ops.Op]]:
-        """The number of relinearisations, and the bodies."""
-        placement = _Placement(opened, eager)
-        bodies = {f.name: placement.family(f) for f in computed}
+        """The number of relinearisations, and the bodies that may have some."""
+        found = {f.name: family(f, opened, eager) for f in touched}
+        sites = [op for _, here in found.values() for op in here]
+        bodies = {name: body for name, (body, _) in found.items()}
         if results is None:
-            return sum(times[op] for op in placement.sites), bodies
-        return len(set().union(*(results[op] for op in placement.sites))), bodies
+            return sum(times[op] for op in sites), bodies
+        return len(set().union(*(results[op] for op in sites))), bodies
 
     opened = eager = frozenset[str]()
     fewest, _ = placed(opened, eager)
     returned = {output.family.name for output in program.outputs}
-    names = [f.name for f in computed if f.name not in returned]
+    names = [f.name for f in computed if f.name in products and f.name not in returned]
     # a family alone may gain nothing where it gains with others: what gains nothing in the end is taken back
     for name in names:
         count, _ = placed(opened | {name}, eager)
@@ -194,9 +207,23 @@ def relinearised(families: tuple[ops.CipherFamily, ...], program: Program) -> tu
     for name in reversed(names):
         if name in opened and placed(opened - {name}, eager)[0] <= fewest:
             opened -= {name}
-    for name in (f.name for f in computed):
+    for name in reads:
         count, _ = placed(opened, eager | {name})
         if count < fewest:
             eager, fewest = eager | {name}, count
     _, bodies = placed(opened, eager)
-    return tuple(ops.CipherFamily(f.name, f.loops, bodies.get(f.name), f.source, f.span) for f in families)
+    return tuple(ops.CipherFamily(f.name, f.loops, bodies.get(f.name, f.body), f.source, f.span) for f in families)
+
+
+def _with_products(computed: Sequence[ops.CipherFamily]) -> tuple[frozenset[str], list[ops.CipherFamily]]:
+    """The families whose members may have three polynomials, by name, and those in which any operation may have them.
+    In the others nothing is relinearised, whatever is decided elsewhere."""
+    products, touched = frozenset[str](), []
+    for family in computed:
+        assert family.body is not None, "the family is computed"
+        placement = _Placement(products, frozenset())
+        if placement.is_open(family.body):
+            products |= {family.name}
+        if any(map(placement.is_open, _operations(family.body))):
+            touched.append(family)
+    return products, touched

@@ -72,6 +72,9 @@ def _root(item: items.Import, importer: Source) -> tuple[Path, str]:
     if not _PATH.fullmatch(item.path):
         raise _outside(item, f'"{item.path}" is not a path that can be imported', _FORMS)
     root, _, rest = item.path.partition("/")
+    if rest.startswith("/"):
+        once = f"{root}/{rest.lstrip('/')}"
+        raise _outside(item, f'"{item.path}" is not a path that can be imported', f'write import "{once}", with one slash')
     inside = os.path.normpath(rest)
     if inside.startswith(("..", "/")):
         hint = "a file imports what lies in its own folder, or below it"

@@ -170,3 +170,16 @@ def test_a_statement_that_is_taken_away_leaves_no_blank_line(tmp_path: Path) -> 
     lines = slotlang("check", str(path)).out.splitlines()
     assert any(line.startswith("  without `claim Y == 0 where h*t >= t + t` in line 6 this proves") for line in lines)
     assert lines[-1].strip() and not lines[-1].endswith(":")
+
+
+@pytest.mark.parametrize("condition", ["h < 8", "h <= 7 and h < n", "8 > h"])
+def test_a_condition_is_not_emptied(condition: str) -> None:
+    right = "program p(n = 16)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\noutput y[h] = X\nprove y == x\n"
+    after = [r.after() for r in repairs(right.replace("= X\n", f"= X where {condition}\n"))]
+    assert after
+    for text in after:
+        _, _, changed = text.partition(" where ")
+        # `h - h < 8` and `h < 8 + slot` prove as well: they say nothing
+        assert changed.count("h") <= condition.count("h") and "slot" not in changed
+    if "and" not in condition:
+        assert {"output y[h] = X", f"output y[h] = X where {condition.replace('8', 'n')}"} <= set(after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def test_a_missing_file(std: Path, text: str) -> None:
 
 def test_a_file_that_was_put_into_the_library(std: Path) -> None:
     (std / "more.slot").write_text("def same(M, q) = M[h, q]\n")
-    assert said(THROUGH).message == "std/more.slot is not a file of the library"
+    found = said(THROUGH)
+    assert found.message == "std/more.slot is not in the list of the library's files"
+    assert '"./more.slot"' in found.hint and "install slotlang again" in found.hint
 
 
 def test_a_changed_file_that_another_one_imports(std: Path) -> None:
@@ -90,12 +93,47 @@ def test_a_changed_file_that_another_one_imports(std: Path) -> None:
     assert "std/layouts.slot" in said(THROUGH).message
 
 
-@pytest.mark.parametrize("text", [None, "no hash  layouts.slot\n"])
-def test_a_list_that_is_missing_or_damaged(std: Path, text: str | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "No such file or directory"),
+        ("no hash  layouts.slot\n", "line 1 is not a hash and a name"),
+        (f"{'0' * 64}  a.slot\n\n", "line 2 is not a hash and a name"),
+        (f"{'0' * 64}  \x00é.slot\n", "line 1 is not a hash and a name"),
+        ("", "it is empty"),
+        ("\n" * (1 << 17), "it has more than 65,536 bytes"),
+    ],
+)
+def test_a_list_that_is_missing_or_damaged(std: Path, text: str | None, why: str) -> None:
     (std / library.SUMS).unlink()
     if text is not None:
         (std / library.SUMS).write_text(text)
-    assert "can't be checked" in said(PREFIXED).message
+    found = said(PREFIXED)
+    assert found.message == "std/layouts.slot can't be checked: the list of the library's files is missing or damaged"
+    assert found.notes == (f"{std / library.SUMS}: {why}",)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_list_that_is_a_pipe_is_not_waited_for(std: Path) -> None:
+    (std / library.SUMS).unlink()
+    os.mkfifo(std / library.SUMS)
+    # a writer that writes nothing: without it a plain `open` would hang this test
+    reader = os.open(std / library.SUMS, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with open(std / library.SUMS, "wb"):  # noqa: PTH123
+            assert said(PREFIXED).notes == (f"{std / library.SUMS}: it is a pipe, not a regular file",)
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize("path", ["std//layouts.slot", ".///mine.slot"])
+def test_two_slashes_in_a_row(path: str) -> None:
+    with pytest.raises(SlotError) as caught:
+        parse(Source("p.slot", PREFIXED.replace("std/layouts.slot", path), "/tmp"))
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.message) == ("SL117", f'"{path}" is not a path that can be imported')
+    once = path.replace("///", "/").replace("//", "/")
+    assert found.hint == f'write import "{once}", with one slash'
 
 
 def test_files_of_ones_own_are_not_compared(std: Path, tmp_path: Path) -> None:
