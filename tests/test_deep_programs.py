@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import deep_programs
@@ -15,8 +17,13 @@ import slotlang.show.wrong as wrong_module
 from slotlang.api import check, cost, loads, lower
 from slotlang.diagnostics import SlotError
 from slotlang.graph.ring import evaluations
+from slotlang.meaning.integers import SLOT, IntVar
+from slotlang.meaning.unused import unused
 from slotlang.proof.random import degree
+from slotlang.proof.report import Method
+from slotlang.proof.terms import MAX_FACTORS, ONE, Expander, collected
 from slotlang.proof.verdict import Wrong
+from slotlang.refusals import GaveUp
 from slotlang.show.explained import FIRST, LAST, explanation
 from slotlang.show.shown import shown
 from slotlang.show.trace import trace
@@ -132,8 +139,8 @@ def test_a_module_of_plain_families_that_read_each_other() -> None:
 
 @pytest.mark.slow
 def test_a_refutation_stands_where_values_are_too_long(tmp_path: Path) -> None:
-    # 2^13 terms are more than are written out
-    found = command(tmp_path, recursive(14, off=1, body="S[k - 1] + (S[k - 1] << 1)"), "check", "FILE")
+    # 2^13 terms, each at another place, are more than are written out
+    found = command(tmp_path, recursive(14, off=1, body="S[k - 1] + (S[k - 1] << 2**k)"), "check", "FILE")
     assert found.status == 1 and found.out.startswith("refuted")
     assert "left out: what the slots around it hold (more than 4096 terms)" in found.out
 
@@ -188,3 +195,70 @@ def test_deep_definitions_are_one_error(tmp_path: Path) -> None:
 
 def test_the_module_of_wrong_slots_says_what_is_left_out() -> None:
     assert wrong_module.left_out("this", ValueError("that")) == "left out: this (that)"
+
+
+@pytest.mark.parametrize("method", ["auto", "random", "polyhedral", "exact"])
+def test_squares_of_squares_end(method: Method) -> None:
+    # a power 2^20, and 2^149, of x: its factors are never written out
+    for depth in (21, 150):
+        program = loads(recursive(depth, body="S[k - 1] * S[k - 1]"))
+        report = check(program, method)
+        if method in ("auto", "random"):
+            assert report.status == "refuted" and report.counterexample is not None and report.counterexample.confirmed
+            assert "factors" in refutation(program, report).left_out
+        else:
+            assert report.status == "unknown" and "factors" in report.reason
+
+
+def test_squares_are_expanded_once() -> None:
+    program = loads(recursive(11, body="S[k - 1] * S[k - 1]"))
+    expander = Expander(program)
+    (term,) = expander.expand(program.outputs[0].family, {}, IntVar(SLOT))
+    assert len(term.reads) == 1024 == MAX_FACTORS
+    assert expander._work < 100
+    twice = loads(recursive(12, body="S[k - 1] * S[k - 1]"))
+    with pytest.raises(GaveUp, match="products of 2,048 factors"):
+        Expander(twice).expand(twice.outputs[0].family, {}, IntVar(SLOT))
+
+
+@pytest.mark.parametrize("depth", [13, 14, 20, 300])
+def test_doubling_says_the_factor(depth: int) -> None:
+    program = loads(recursive(depth, body="S[k - 1] + S[k - 1]").replace(f"(i + {(depth - 1) % SLOTS}) % n", "i"))
+    report = check(program)
+    assert report.status == "refuted" and report.counterexample is not None
+    found = report.counterexample
+    assert (found.monomial, found.should_hold, found.holds) == ("x[0]", "1", str(2 ** (depth - 1)))
+    drawn = refutation(program, report)
+    assert not drawn.left_out and [n.should.text for n in drawn.around] == [f"x[{n.slot}]" for n in drawn.around]
+    assert trace(program, f"S[{depth - 1}]", (), 0)[0] == f"S[{depth - 1}] slot 0 <- S[{depth - 2}] slot 0 (twice)"
+
+
+def test_equal_terms_are_added_up_and_those_that_cancel_left_out() -> None:
+    one = replace(ONE, scalars=("a",))
+    other = replace(ONE, scalars=("b",))
+    loop = replace(ONE, bound=(("q", 3),))
+    less = replace(other, re=Fraction(-1))
+    assert collected([one, other, loop, one, less, loop]) == [replace(one, re=Fraction(2)), loop, loop]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("right", [True, False])
+def test_permutations_of_permutations(right: bool) -> None:
+    text = recursive(1000, off=0 if right else 1, body="permute(S[k - 1], s)")
+    text = text.replace("S[k <", f"perm s: slot -> (slot + {SLOTS - 1}) % {SLOTS}\nS[k <")
+    assert check(loads(text)).status == ("proved" if right else "refuted")
+
+
+def test_a_family_that_is_written_out_is_one_warning() -> None:
+    text = recursive(100).replace("output y[t] = S[99]", "output y[t] = S[40]")
+    text = text.replace(f"(i + {99 % SLOTS})", f"(i + {40 % SLOTS})")
+    (warning,) = unused(loads(text))
+    assert warning.message == "59 of 100 members of 'S', the first of them 'S[41]', are never used"
+    (warning,) = unused(loads(recursive(100).replace("output y[t] = S[99]", "output y[t] = S[98]")))
+    assert warning.message == "one of 100 members of 'S', 'S[99]', is never used"
+    (warning,) = unused(loads(recursive(100).replace("output y[t] = S[99]", "output y[t] = X")))
+    assert warning.message == "computed family 'S' is never used"
+    claimed = text.replace("output y", f"claim S[k < 100] == x[(t + k) % {SLOTS}]\noutput y")
+    first, second = unused(loads(claimed))
+    assert (first.code, second.code) == ("SL331", "SL332")
+    assert second.message == "this claim is about 'S[41]' and 58 other members, which nothing executes"

@@ -61,15 +61,17 @@ def _families(program: Program) -> Iterator[Diagnostic]:
                 "SL331",
                 whole if len(unread) == len(families) else f"{_members(unread, len(families))} never used",
                 first.span,
-                label="no output depends on it" if len(unread) == 1 else "no output depends on them",
-                hint="leave it out, or use it",
+                label="no output depends on it" if len(unread) in (1, len(families)) else "no output depends on them",
+                hint="leave it out, or use it" if len(unread) == len(families) else "define as many as are used",
             )
     claims = (claim for claim in program.steps if isinstance(claim, Claim))
     for same in _by_statement(claims):
         about = list(dict.fromkeys(claim.family for claim in same if claim.family not in used))
         if about:
             members = len(dict.fromkeys(claim.family for claim in same))
-            what = f"'{about[0]}'" if len(about) == 1 else f"'{about[0]}' and {count_of(len(about) - 1, 'other member')}"
+            what = (
+                f"'{about[0]}'" if len(about) == 1 else f"'{about[0]}' and {count_of(len(about) - 1, 'other member')}"
+            )
             if len(about) > 1 and len(about) == members:
                 what = f"'{about[0].partition('[')[0]}'"
             yield Diagnostic(

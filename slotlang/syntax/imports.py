@@ -74,7 +74,9 @@ def _root(item: items.Import, importer: Source) -> tuple[Path, str]:
     root, _, rest = item.path.partition("/")
     if rest.startswith("/"):
         once = f"{root}/{rest.lstrip('/')}"
-        raise _outside(item, f'"{item.path}" is not a path that can be imported', f'write import "{once}", with one slash')
+        raise _outside(
+            item, f'"{item.path}" is not a path that can be imported', f'write import "{once}", with one slash'
+        )
     inside = os.path.normpath(rest)
     if inside.startswith(("..", "/")):
         hint = "a file imports what lies in its own folder, or below it"

@@ -54,7 +54,11 @@ def check_library_file(folder: Path, name: str, place: Span) -> None:
 
 
 def _changed(shown: str, path: Path, found: str, expected: str | None, place: Span) -> SlotError:
-    what = "is not in the list of the library's files" if expected is None else "is not the file that slotlang was released with"
+    what = (
+        "is not in the list of the library's files"
+        if expected is None
+        else "is not the file that slotlang was released with"
+    )
     wanted = "none of that name" if expected is None else f"sha256 {expected}"
     own = f'copy the file beside your program and import it as "./{path.name}"'
     hint = f"{_REINSTALL}; to change it, {own}"
