@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
-from slotlang_runtime.errors import LOWER, Rejected
+from slotlang_runtime.errors import FOR_DATA, LOWER, Rejected
 
 
 class GaveUp(Exception):
@@ -44,6 +44,8 @@ def refused(problem: Rejected, doing: str = LOWER, message: str = "{}") -> SlotE
     so that no bounds of one are advised. ``message``: what stands around the fact.
     """
     hint = problem.hint.replace(LOWER, doing)
+    if doing != LOWER:
+        hint = hint.replace(FOR_DATA, "")
     if not doing:
         hint = re.sub(rf"{LOWER}[^;]*, or |(, or )?{LOWER}[^;]*", "", problem.hint)
     return error(problem.code, message.format(problem.what), hint=hint)

@@ -24,6 +24,7 @@ from slotlang_runtime.errors import (
     BELOW_PRECISION,
     BYTES_OF_ANOTHER,
     DAMAGED_BYTES,
+    LOWER,
     RESULT_OUT_OF_RANGE,
     BelowPrecision,
     Rejected,
@@ -294,11 +295,15 @@ class Client:
         """Warn of results below the precision of the parameters: CKKS's error is absolute. ``grown``: by how much
         errors may exceed the module's promise, for these weights and inputs. ``lost``: weights were rounded to zero."""
         for name, size, error, least in small_results(self.module, results, grown, lost=lost):
-            larger = ", as inputs or weights are larger than promised for" if name in grown else ""
+            # what is lost beside larger data, more of it would not bring back
+            larger, advice = ("", ", or scale the inputs up and the result down")
+            if name in grown:
+                larger, advice = ", as inputs or weights are larger than promised for", ""
             warnings.warn(
                 f"[{BELOW_PRECISION}] {name} is below the precision of these parameters: its rms is {size:.1e}, and a "
                 f"relative error of {self.module.precision:.1e} needs {least:.1e}; the rms error is at most "
-                f"{error:.1e}{larger}",
+                f"{error:.1e}{larger}. {LOWER.capitalize()} again with --data FILE of arrays like these, its bounds "
+                f"and --precision{advice}",
                 BelowPrecision,
                 stacklevel=3,
             )

@@ -21,6 +21,10 @@ LOWER = "lower the program"
 """How hints name what makes another module of a program; a command that does so by itself says its own name."""
 
 
+FOR_DATA = " and --data FILE, with arrays like these, so that errors are small beside them"
+"""What hints add for whoever lowers a program apart from its data: a command that knows the data leaves it out."""
+
+
 BAD_ARGUMENT = "SL005"
 """An argument of a command or a function is wrong."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, LOWER, Rejected
+from slotlang_runtime.errors import FOR_DATA, INPUT_BEYOND_LIMIT, LOWER, Rejected
 
 LARGEST_BOUND = 2.0**128
 """Programs state no larger bound."""
@@ -26,8 +26,8 @@ class Limit:
     def text(self, name: str, axes: int) -> str:
         """As a program writes it: ``norm(x[:, t]) <= 256 and |x| <= 8``."""
         token = f"{name}[:, t]" if axes > 1 else name
-        parts = [f"norm({token}) <= {self.norm:.4g}"] if self.norm < math.inf else []
-        parts += [f"|{name}| <= {self.entry:.4g}"] if self.entry < math.inf else []
+        parts = [f"norm({token}) <= {written(self.norm, 4)}"] if self.norm < math.inf else []
+        parts += [f"|{name}| <= {written(self.entry, 4)}"] if self.entry < math.inf else []
         return " and ".join(parts) or f"any {name}"
 
     @property
@@ -99,16 +99,38 @@ def _index(place: tuple[Any, ...]) -> str:
     return f"[{', '.join(map(str, place))}]"
 
 
+def written(value: float, digits: int) -> str:
+    """A positive number, rounded to this many digits, as programs write numbers: ``1020``, ``0.25``,
+    ``7.25 * 10 ** 19`` or ``7.25 / 10 ** 19``."""
+    rounded = Decimal(f"{value:.{digits - 1}e}")
+    power = rounded.adjusted()
+    if not rounded.is_finite() or -7 <= power < 16:
+        return _plain(rounded)
+    return f"{_plain(rounded.scaleb(-power))} {'*' if power > 0 else '/'} 10 ** {abs(power)}"
+
+
+def _plain(value: Decimal) -> str:
+    """Without an exponent, and without zeros at the end of its decimals."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def rounded_up(size: float) -> float | None:
+    """The bound of three digits that values of this size keep; None where there is no such bound."""
+    if not 0 < size <= LARGEST_BOUND:
+        return None
+    bound = Decimal(f"{size:.2e}")
+    # the shortest text of a double is that of the bound which equals it
+    if bound < Decimal(repr(float(size))):
+        bound += Decimal((0, (1,), int(bound.as_tuple().exponent)))
+    return float(bound)
+
+
 def bound_option(option: str, size: float, text: str) -> str:
     """``text`` with the option that sets a bound which values of this size keep; empty where there is no such bound."""
-    if not size <= LARGEST_BOUND:
-        return ""
-    # rounded up to three digits
-    bound = Decimal(f"{size:.2e}")
-    if bound < Decimal(size):
-        bound += Decimal((0, (1,), int(bound.as_tuple().exponent)))
-    return text.format(f"{option}={float(bound):.3g}")
+    bound = rounded_up(size)
+    return "" if bound is None else text.format(f"{option}={bound:.3g}")
 
 
 def _lowered(option: str, size: float) -> str:
-    return bound_option(option, size, f", or {LOWER} with {{}}")
+    return bound_option(option, size, f", or {LOWER} with {{}}{FOR_DATA}")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from slotlang_runtime.errors import LOWER, NOT_EVALUATED, WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
-from slotlang_runtime.limits import Limit, bound_option
+from slotlang_runtime.limits import Limit, bound_option, rounded_up
 from slotlang_runtime.magnitudes import (
     OUTWARDS,
     Floats,
@@ -299,7 +299,7 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
         # what is beyond a double is too large, and so is what is not a number
         found = ranges(module, ring, weights, module.limits)
     if found.room >= LEAST_ROOM:
-        _check_hidden(module, found.hidden)
+        _check_hidden(module, found.hidden, weights)
         return found
     tightest, missing = found.points[0], LEAST_ROOM - found.room
     if not math.isfinite(missing):
@@ -315,7 +315,7 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
     )
 
 
-def _check_hidden(module: Module, hidden: Mapping[str, float]) -> None:
+def _check_hidden(module: Module, hidden: Mapping[str, float], weights: Mapping[str, Any]) -> None:
     """Raises Rejected where slots that no output reads could hold more than their masks are made for."""
     for name, size in hidden.items():
         bits = module.sent[name].mask_bits
@@ -323,10 +323,27 @@ def _check_hidden(module: Module, hidden: Mapping[str, float]) -> None:
         if not size <= made_for * OUTWARDS:
             raise Rejected(
                 f"with these weights slots of {name} that no output reads could hold {size:.6g}, for inputs with "
-                f"{limits_text(module, module.limits)}, and masks of at most 2^{bits} hide up to {made_for:.6g}: lower "
-                "the program with bounds that these weights meet, or with --hide none",
+                f"{limits_text(module, module.limits)}, and masks of at most 2^{bits} hide up to {made_for:.6g}",
                 WEIGHTS_TOO_LARGE,
+                f"{LOWER} for these weights (--data){_with_all_bounds(module, weights)} or with --hide none",
             )
+
+
+def _with_all_bounds(module: Module, weights: Mapping[str, Any]) -> str:
+    """Bounds, which these weights keep, of all that have none, as advice: then masks follow the bounds, and one weight
+    without a bound leaves all of them as large as there was room for. Empty where none lacks one, or none can be
+    given."""
+    known = {name for name, _, _ in module.assumptions}
+    missing = [name for name in (*module.weights, *module.scalars) if name not in known]
+    sizes = {name: float(np.abs(np.asarray(weights[name], np.float64)).max(initial=0.0)) for name in missing}
+    bounds = {name: rounded_up(size or 1.0) for name, size in sizes.items()}
+    if not missing or None in bounds.values():
+        return ""
+    options = " ".join(f"--bound {name}={bound:.3g}" for name, bound in bounds.items())
+    python = ", ".join(f'"{name}": {bound:.3g}' for name, bound in bounds.items())
+    names = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+    which = f"bounds of {names}, which have" if missing[1:] else f"a bound of {names}, which has"
+    return f", with {which} none ({options}, in Python bounds={{{python}}})"
 
 
 def fitting_limits(

@@ -78,7 +78,7 @@ class Weights:
             warnings.warn(
                 f"[{BELOW_PRECISION}] these weights are below the precision of these parameters: rounding "
                 f"{found.coarse[0]} loses a relative error of {module.precision:.1e}, whatever the inputs are; lower "
-                "the program for these weights, or scale them up and the result down",
+                "the program for these weights (--data, --adapter), or scale them up and the result down",
                 BelowPrecision,
                 stacklevel=2,
             )

@@ -46,7 +46,8 @@ def with_bounds(program: Program, bounds: Mapping[str, Limit]) -> Program:
 
 def with_bound_statements(program: tree.Program, bounds: Mapping[str, Limit]) -> tree.Program:
     """The tree with statements for these bounds: those of the same magnitudes are replaced where they stand, others
-    follow at the end, so that no other line changes its number.
+    follow at the end, so that no other line changes its number. The order in which bounds are given changes nothing:
+    a client and a server that are lowered apart have the same text, and its hash.
 
     Raises ``SlotError`` SL201 (a name of nothing that can be bounded), SL217 (limit), SL218 (bounded twice), SL223
     (norm), SL303 (number of indices), and SL102 for a key that is not the left side of a bound.
@@ -71,6 +72,11 @@ def with_bound_statements(program: tree.Program, bounds: Mapping[str, Limit]) ->
             written.append(new)
             added.pop((new.name.name, _axis(program, new)), None)
     end = len(source.text)
+    declared = list(_tensors(program))
+    added = {
+        about: added[about]
+        for about in sorted(added, key=lambda a: (declared.index(a[0]), -1 if a[1] is None else a[1]))
+    }
     if added and not source.text.endswith("\n"):
         edits.append((end, end, "\n"))
     edits += [(end, end, f"{statement_text(new)}\n") for new in added.values()]

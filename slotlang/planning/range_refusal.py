@@ -13,6 +13,7 @@ from slotlang.planning.limits import DEFAULT_NORM
 from slotlang.planning.plan import Plan
 from slotlang.planning.ranges import TOLERANCE, bounded_messages, limit_texts
 from slotlang.refusals import GaveUp
+from slotlang_runtime.limits import written
 from slotlang_runtime.messages import LEAST_ROOM
 
 LOWERED_BITS = (16, 64, 256)
@@ -78,11 +79,7 @@ def largest(program: Program, bound: Bound, missing: float, fits: Callable[[Prog
         else:
             low = middle
     found = (b for b in lowered(program, names, high).bounds if b.name in names)
-    return " and ".join(f"{b.written.rpartition('<=')[0].strip()} <= {_decimal(b.limit)}" for b in found)
-
-
-def _decimal(limit: Fraction) -> str:
-    return f"{float(limit):.3g}"
+    return " and ".join(f"{b.written.rpartition('<=')[0].strip()} <= {written(float(b.limit), 3)}" for b in found)
 
 
 def refused(plan: Plan, others: Callable[[Program], bool] | None = None, asked: float = 0.0) -> SlotError:

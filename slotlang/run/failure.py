@@ -59,6 +59,7 @@ def below_precision(plan: Plan, report: RunReport) -> list[Diagnostic]:
             f"{name} is below the precision of these parameters: its rms is {report.rms[name]:.1e}, and a relative "
             f"error of {promise.precision:.1e} needs {promise.error[name] / promise.precision:.1e}",
             notes=(f"the rms error is at most {promise.error[name]:.1e}",),
+            hint="give the inputs with --data too, and --precision: then parameters are searched for them",
         )
         for name in report.below
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import permutations
 
 import pytest
 from repository import bind_text
@@ -119,3 +120,18 @@ def test_keys_that_are_none(key: str, code: str) -> None:
 def test_one_thing_twice() -> None:
     assert codes({"x": 1, "|x|": 1}) == ["SL218"]
     assert codes({"norm(B)": 1, "norm(B[q, :])": 1}) == ["SL218"]
+
+
+def test_the_order_of_bounds_changes_nothing() -> None:
+    """A client and a server that are lowered apart match, whatever order they give bounds in: of what the program
+    bounds, of what it does not, of elements and of norms of one tensor along both its dimensions."""
+    given: dict[str, Limit] = {"u": 1, "|x|": 3, "norm(X2)": 5, "norm(X2[h0, :])": 6, "|a|": 2, "X2": 4}
+    found = {program_hash(with_bounds(PROGRAM, dict(order))) for order in permutations(given.items())}
+    assert len(found) == 1
+    assert found != {program_hash(PROGRAM)}
+
+
+def test_the_order_of_sizes_changes_nothing() -> None:
+    sizes = {"n": 16, "m": 2, "slots": 16, "i": 5}
+    found = {program_hash(bind_text(TEXT, dict(order))) for order in permutations(sizes.items())}
+    assert len(found) == 1

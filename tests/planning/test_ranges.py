@@ -291,7 +291,8 @@ def test_bounds_beyond_the_given_parameters_are_refused_with_the_largest_that_fi
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_bounds_beyond_any_parameters_are_refused_with_the_largest_that_can_be_had() -> None:
     limit = 2**127
-    program = api.load(str(PROGRAMS / "gated.slot"), {"d": 64, "r": 4, "slots": 512})
+    sizes = {"d": 64, "r": 4, "slots": 512}
+    program = api.load(str(PROGRAMS / "gated.slot"), sizes)
     program = api.with_bounds(program, dict.fromkeys(["A", "B", "G", "scale", "x"], limit))
     target = Target(precision=1e-6)
     with pytest.raises(SlotError) as caught:
@@ -299,12 +300,23 @@ def test_bounds_beyond_any_parameters_are_refused_with_the_largest_that_can_be_h
     (problem,) = caught.value.diagnostics
     assert problem.code == "SL412" and problem.span is not None
     (note,) = (note for note in problem.notes if note.startswith("the largest"))
-    name, text = re.findall(r"\|(\w+)\| <= (\S+)", note)[0]
+    bounds = dict(re.findall(r"\|(\w+)\| <= ([^,]+?)(?= and |$)", note))
+    name = next(iter(bounds))
     assert problem.span.text == f"bound |{name}| <= {limit}"
-    held = api.plan(api.with_bounds(program, {name: text}), target=target)
-    assert held.range.proved
+
+    def with_them(times: int) -> Program:
+        """As the note writes them, in the program's text."""
+        lines = [f"bound |{name}| <= {times} * {text}" for name, text in bounds.items()]
+        kept = [
+            line
+            for line in program.syntax.source.text.split("\n")
+            if not line.startswith(tuple(f"bound |{n}|" for n in bounds))
+        ]
+        return api.loads("\n".join([*kept, *lines, ""]), sizes)
+
+    assert api.plan(with_them(1), target=target).range.proved
     with pytest.raises(SlotError, match="SL412"):
-        api.plan(api.with_bounds(program, {name: f"{float(text) * 16:.6e}"}), target=target)
+        api.plan(with_them(16), target=target)
 
 
 @pytest.mark.parametrize(

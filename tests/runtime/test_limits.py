@@ -19,7 +19,7 @@ from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights, errors
 from slotlang_runtime.data import random_data
 from slotlang_runtime.labels import limits_label
-from slotlang_runtime.limits import LARGEST_BOUND, Limit
+from slotlang_runtime.limits import LARGEST_BOUND, Limit, written
 from slotlang_runtime.script import main
 from slotlang_runtime.wire import unpack
 
@@ -39,13 +39,13 @@ def test_an_element_beyond_its_limit() -> None:
     down = "scale x down and the result up, or lower the program with"
     assert (
         refused(Limit(entry=8.0), np.array([1.0, -9.375, 2.0]))
-        == f"x[1] is -9.375; this program takes elements up to 8: {down} --bound x=9.38"
+        == f"x[1] is -9.375; this program takes elements up to 8: {down} --bound x=9.38{errors.FOR_DATA}"
     )
     values = np.zeros((3, 2))
     values[2, 1] = 123456.0
     assert (
         refused(Limit(entry=0.25), values)
-        == f"x[2, 1] is 1.235e+05; this program takes elements up to 0.25: {down} --bound x=1.24e+05"
+        == f"x[2, 1] is 1.235e+05; this program takes elements up to 0.25: {down} --bound x=1.24e+05{errors.FOR_DATA}"
     )
 
 
@@ -53,11 +53,11 @@ def test_a_norm_beyond_its_limit() -> None:
     down = "scale x down and the result up, or lower the program with"
     assert (
         refused(Limit(norm=4.0), np.array([3.0, -4.0]))
-        == f"the norm of x is 5; this program takes norms up to 4: {down} --bound-norm x=5"
+        == f"the norm of x is 5; this program takes norms up to 4: {down} --bound-norm x=5{errors.FOR_DATA}"
     )
     # the second token, and not the first row
     values = np.array([[3.0, 6.0], [3.0, 8.0]])
-    message = f"the norm of x[:, 1] is 10; this program takes norms up to 8: {down} --bound-norm x=10"
+    message = f"the norm of x[:, 1] is 10; this program takes norms up to 8: {down} --bound-norm x=10{errors.FOR_DATA}"
     assert refused(Limit(norm=8.0), values) == message
     cube = np.zeros((2, 3, 4))
     cube[:, 2, 1] = 6, 8
@@ -119,7 +119,7 @@ def test_the_bound_that_is_proposed_takes_the_input() -> None:
     for _ in range(40):
         values = rng.standard_normal(3) * 10.0 ** rng.uniform(-5, 30)
         for limit, entry in ((Limit(entry=1e-9), True), (Limit(norm=1e-9), False)):
-            found = re.search(r"--bound(-norm)? x=(\S+)$", refused(limit, values))
+            found = re.search(r"--bound(-norm)? x=(\S+) and --data", refused(limit, values))
             assert found is not None and (found[1] is None) == entry
             bound = float(found[2])
             (Limit(entry=bound) if entry else Limit(norm=bound)).check("x", values)
@@ -194,7 +194,7 @@ def world() -> World:
 def test_a_client_refuses_what_is_too_large(world: World) -> None:
     x = np.full(8, sqrt(8))
     assert error(world.result(world.client.encrypt(x=x)), world.expected(x=x)) < 1e-2
-    with pytest.raises(Rejected, match=r"norm of x is 8.08; .* norms up to 8: .*-norm x=8.09$") as found:
+    with pytest.raises(Rejected, match=r"norm of x is 8.08; .* norms up to 8: .*-norm x=8.09 and --data") as found:
         world.client.encrypt(x=1.01 * x)
     assert found.value.code == "SL531"
     modest = Client(world.module, world.client.secret, limits={"x": Limit(entry=1.0)})
@@ -402,3 +402,40 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "SL541": "This input can't be equalized by these exponents.",
         "SL542": "An upload is equalized otherwise than the weights expect.",
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1020.0, "1020"),
+        (0.25, "0.25"),
+        (8.0, "8"),
+        (1e15, "1000000000000000"),
+        (7.25e19, "7.25 * 10 ** 19"),
+        (1e20, "1 * 10 ** 20"),
+        (2.0**128, "3.4 * 10 ** 38"),
+        (7.25e-19, "7.25 / 10 ** 19"),
+        (0.000123, "0.000123"),
+        (9.996, "10"),
+    ],
+)
+def test_numbers_are_written_as_programs_write_them(value: float, text: str) -> None:
+    assert written(value, 3) == text
+    bound = api.loads(f"{BOUNDED}bound |x| <= {written(value, 3)}\n").bounds[0]
+    assert float(bound.limit) == pytest.approx(value, rel=5e-3)
+
+
+def test_limits_can_be_put_into_a_program() -> None:
+    for limit in (Limit(1020.0, 0.0001), Limit(norm=7.2512e19), Limit(entry=1.5e-30), Limit(123456.0, 87100.0)):
+        lines = "".join(f"bound {part}\n" for part in limit.text("x", 2).split(" and "))
+        own = limits(api.loads(BOUNDED + lines))["x"]
+        assert (own.norm, own.entry) == pytest.approx((limit.norm, limit.entry), rel=1e-3)
+
+
+BOUNDED = """program bounded(n = 4, m = 2, slots = 8)
+input x[n, m]
+axes (h < n, t < m)
+cipher X = x[h, t]
+output y[h, t] = X
+prove y == x
+"""

@@ -18,6 +18,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
 from slotlang.proof.certificate import certificate
+from slotlang.refusals import refused
 from slotlang.run.runner import load_module
 from slotlang.source import Source
 from slotlang.validation.check import check_module
@@ -211,6 +212,45 @@ def test_weights_without_bounds_are_checked_when_they_are_encoded() -> None:
     Weights.encode(module, w=np.full((1, 16), allowed * 0.999))
     with pytest.raises(Rejected, match="masks of at most"):
         Weights.encode(module, w=np.full((1, 16), allowed * 1.001))
+
+
+TWO = """program two(n = 16, rows = 4, slots = 64)
+input  x[n, rows]
+weight w[1, n], v[1, n]
+axes (t < rows, h < n)
+cipher X = x[h, t]
+plain  W = w[0, h]
+plain  V = v[0, h]
+P = X * W
+S = sum f < n by doubling: P << f
+Q = X * V
+R = sum f < n by doubling: Q << f
+output y[0, t] = S where h == 0
+output z[0, t] = R where h == 0
+prove  y == w @ x
+prove  z == v @ x
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"), [({"w": 200}, "a bound of v, which has"), ({}, "bounds of w and v, which have")]
+)
+def test_weights_that_masks_do_not_hide_name_the_bounds_that_are_missing(given: dict[str, int], missing: str) -> None:
+    """A weight without a bound leaves all masks as large as there is room for: what is advised for it does."""
+    w = np.zeros((1, 16))
+    w[0, :8] = 65.14
+    weights = {"w": w, "v": np.full((1, 16), -2.711)}
+    module = load_module(api.lower(api.loads(TWO, bounds=given)).text)
+    with pytest.raises(Rejected, match=r"slots of S that no output reads could hold") as found:
+        Weights.encode(module, **weights)
+    advised = refused(found.value).diagnostics[0].hint
+    assert f"with {missing} none" in advised and "scale" not in advised
+    bounds = json.loads(advised.partition("in Python bounds=")[2].partition(")")[0])
+    assert bounds == {name: bound for name, bound in {"w": 65.2, "v": 2.72}.items() if name not in given}
+    for name, bound in bounds.items():
+        assert f"--bound {name}={bound}" in advised
+    followed = load_module(api.lower(api.loads(TWO, bounds={**given, **bounds})).text)
+    assert Weights.encode(followed, **weights).ranges is not None
 
 
 def test_certificates_have_the_size_of_the_masks() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import slotlang
 from worlds import DIAGONALS, PAIRS, ROOMY, World
 
 from slotlang import api
@@ -225,3 +227,42 @@ def test_a_result_whose_weights_are_rounded_to_nothing(kernel: KernelChoice, sto
             found = world.client.decrypt(data)
         assert not found["b"].any() and np.abs(found["a"] - u * x).max() < 1e-3
         assert [f"[{BELOW_PRECISION}] b is below" in str(w.message) for w in said] == [True] * lost
+
+
+SCORE = """program score(n = 16, rows = 4, slots = 64)
+input x[n, rows]
+weight w[1, n]
+axes (t < rows, h < n)
+cipher X = x[h, t]
+plain W = w[0, h]
+P = X * W
+S = sum f < n by doubling: P << f
+output y[0, t] = S where h == 0
+prove y == w @ x
+"""
+
+
+def test_what_is_advised_for_large_inputs_leads_to_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bound alone is lowered for data of unit variance, and says what is missing: the data beside it."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((16, 4))
+    x *= 87000 / np.linalg.norm(x, axis=0).max()
+    data, file = str(tmp_path / "table.npz"), tmp_path / "score.slot"
+    np.savez(data, x=x, w=rng.uniform(-0.02, 0.02, (1, 16)))
+    file.write_text(SCORE)
+
+    def ended(*options: str) -> tuple[int, str]:
+        """How the module that is lowered with these options ends with the data, and what it says."""
+        out = tmp_path / "score.py"
+        assert slotlang("lower", str(file), "--precision", "1e-3", *options, "-o", str(out)).status == 0
+        status = main(load_module(out.read_text()), ["--data", data])
+        return status, capsys.readouterr().err
+
+    status, said = ended()
+    bound = re.search(r"lower the program with (--bound-norm) (\S+) and --data FILE", said)
+    assert status == 2 and bound is not None
+    status, said = ended(*bound.groups())
+    assert status == 1
+    (line,) = (line for line in said.splitlines() if line.startswith("warning[SL535]: y is below"))
+    assert ". Lower the program again with --data FILE of arrays like these, its bounds and --precision" in line
+    assert ended(*bound.groups(), "--data", data) == (0, "")
