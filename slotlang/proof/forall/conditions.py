@@ -47,7 +47,6 @@ from slotlang.proof.forall.condition_kinds import (
 )
 from slotlang.proof.forall.written_out import WrittenOut
 from slotlang.syntax import tree
-from slotlang.syntax.walk import by_elements
 
 
 def conditions(
@@ -146,7 +145,7 @@ class _Reader:
             case tree.Prove(_, value, binders=binders):
                 for binder in binders:
                     self._extent(binder.extent)
-                if by_elements(statement):
+                if binders:
                     self._value(value)
                 else:
                     self._shape(value)
