@@ -302,8 +302,8 @@ class Client:
             warnings.warn(
                 f"[{BELOW_PRECISION}] {name} is below the precision of these parameters: its rms is {size:.1e}, and a "
                 f"relative error of {self.module.precision:.1e} needs {least:.1e}; the rms error is at most "
-                f"{error:.1e}{larger}. {LOWER.capitalize()} again with --data FILE of arrays like these, its bounds and "
-                f"--precision{advice}",
+                f"{error:.1e}{larger}. {LOWER.capitalize()} again with --data FILE of arrays like these, its bounds "
+                f"and --precision{advice}",
                 BelowPrecision,
                 stacklevel=3,
             )

@@ -119,7 +119,7 @@ def test_the_bound_that_is_proposed_takes_the_input() -> None:
     for _ in range(40):
         values = rng.standard_normal(3) * 10.0 ** rng.uniform(-5, 30)
         for limit, entry in ((Limit(entry=1e-9), True), (Limit(norm=1e-9), False)):
-            found = re.search(r"--bound(-norm)? x=(\S+)$", refused(limit, values))
+            found = re.search(r"--bound(-norm)? x=(\S+) and --data", refused(limit, values))
             assert found is not None and (found[1] is None) == entry
             bound = float(found[2])
             (Limit(entry=bound) if entry else Limit(norm=bound)).check("x", values)
@@ -194,7 +194,7 @@ def world() -> World:
 def test_a_client_refuses_what_is_too_large(world: World) -> None:
     x = np.full(8, sqrt(8))
     assert error(world.result(world.client.encrypt(x=x)), world.expected(x=x)) < 1e-2
-    with pytest.raises(Rejected, match=r"norm of x is 8.08; .* norms up to 8: .*-norm x=8.09$") as found:
+    with pytest.raises(Rejected, match=r"norm of x is 8.08; .* norms up to 8: .*-norm x=8.09 and --data") as found:
         world.client.encrypt(x=1.01 * x)
     assert found.value.code == "SL531"
     modest = Client(world.module, world.client.secret, limits={"x": Limit(entry=1.0)})
