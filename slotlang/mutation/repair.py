@@ -22,7 +22,7 @@ from slotlang.proof.verdict import Uncovered
 from slotlang.syntax import tree
 from slotlang.syntax.walk import nodes
 
-SECONDS = 0.5
+SECONDS = 0.75
 """Processor time for a search, about: a change that is being checked is checked to its end."""
 OPERATIONS = 60_000
 """isl operations for each goal of a changed program: a third of a second, most often. Most proofs take less."""

@@ -18,7 +18,8 @@ from slotlang.syntax.parser import parse
 PROGRAM = str(PROGRAMS / "rank_complex.slot")
 SIZES = ("--set", "d=32", "--set", "r=4", "--set", "batch=2", "--set", "slots=16")
 BOUNDS = ("--bound", "A=1/4", "--bound", "scale=2", "--bound-norm", "x=64", "--bound-norm", "B=2^2")
-SAID = ["|A| <= 0.25", "|scale| <= 2", "norm(x[:, t]) <= 64", "norm(B[i, :]) <= 4"]
+SAID = ["norm(x[:, t]) <= 64", "|A| <= 0.25", "norm(B[i, :]) <= 4", "|scale| <= 2"]
+"""In the order in which what they are about is declared."""
 OWN = "parameters degree 8192 primes 60, 60, 60 scales 40, 30, 28\n"
 
 

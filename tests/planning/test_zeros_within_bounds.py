@@ -56,7 +56,9 @@ def test_weights_within_the_bounds_are_never_refused(place: str, parameters: Par
         with pytest.raises(SlotError) as caught:
             api.plan(api.loads(text), parameters)
         (largest,) = (
-            float(n.split("<=")[1].split()[0]) for n in caught.value.diagnostics[0].notes if n.startswith("with these")
+            eval(n.split("<=")[1].removesuffix(" fits"))
+            for n in caught.value.diagnostics[0].notes
+            if n.startswith("with these")
         )
         made = api.lower(api.with_bounds(api.loads(text), {"x": largest}), parameters)
         assert made.range.proved and made.range.room is not None and made.range.room < 1.3
