@@ -125,12 +125,13 @@ class Expander:
     def case(self, induction: Induction, slot: Int) -> list[Term]:
         """Terms of the members of one case, when the claim holds of those of their own family that they read: of these
         mentions alone, for which it is shown that they stand before."""
-        claim = induction.claim
-        self._assumed = claim
+        claim, members = induction.claim, self._members
+        # what members say under this assumption is not kept for another one
+        self._assumed, self._members = claim, {}
         try:
             return self.expand(induction.case.body, self.program.families[claim.family].env(claim.indices), slot)
         finally:
-            self._assumed = None
+            self._assumed, self._members = None, members
 
     def _name(self, stem: str, extent: Int) -> str:
         self._fresh += 1
@@ -306,7 +307,7 @@ class Expander:
         for place in (*indices, slot):
             check_place(place)
         # what a member says here depends on nothing else
-        key = (name, indices, slot, self._known, self.opaque, id(self._assumed))
+        key = (name, indices, slot, self._known, self.opaque, self._assumed is None)
         if key in self._members:
             return self._members[key]
         known = self._order[: self._known]
