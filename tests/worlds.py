@@ -57,6 +57,19 @@ prove y == w @ x
 """
 """Inputs whose limit is far above what promises assume."""
 
+SCORE = """program score(n = 16, rows = 4, slots = 64)
+input x[n, rows]
+weight w[1, n]
+axes (t < rows, h < n)
+cipher X = x[h, t]
+plain W = w[0, h]
+P = X * W
+S = sum f < n by doubling: P << f
+output y[0, t] = S where h == 0
+prove y == w @ x
+"""
+"""One slot of sixteen holds a result; the others hold sums that cross two rows."""
+
 LAYER = """program {name}(d = 8, n = {n}, slots = 16)
 input x[d]
 weight {weight}[n, d]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worlds import SCORE
 
 from slotlang import api
 from slotlang.planning.target import Target
@@ -15,18 +16,6 @@ from slotlang_runtime.errors import BelowPrecision, Rejected
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.server import Server
 from slotlang_runtime.weights import Weights
-
-ROW = """program score(n = 16, rows = 4, slots = 64)
-input  x[n, rows]
-weight w[1, n]
-axes (t < rows, h < n)
-cipher X = x[h, t]
-plain  W = w[0, h]
-P = X * W
-S = sum f < n by doubling: P << f
-output y[0, t] = S where h == 0
-prove  y == w @ x
-"""
 
 PRODUCT = """program mul(n = 8, slots = 64)
 input  x[n, 1], z[n, 1]
@@ -65,7 +54,7 @@ def answer(text: str, bounds: dict[str, Any], data: dict[str, Any], precision: f
 @pytest.mark.parametrize("precision", [None, 1e-2, 1e-3, 1e-6])
 @pytest.mark.parametrize(
     ("text", "data"),
-    [(ROW, table()), (PRODUCT, both(100.0)), (PRODUCT, both(1e6))],
+    [(SCORE, table()), (PRODUCT, both(100.0)), (PRODUCT, both(1e6))],
     ids=["a row with an income", "hundreds", "millions"],
 )
 def test_without_bounds_they_are_refused(text: str, data: dict[str, Any], precision: float | None) -> None:
@@ -78,8 +67,8 @@ def test_without_bounds_they_are_refused(text: str, data: dict[str, Any], precis
 @pytest.mark.parametrize(
     ("text", "bounds", "data"),
     [
-        (ROW, {"x": 90_000, "w": 2}, table()),
-        (ROW, {"norm(x)": 90_000, "norm(w)": 4}, table()),
+        (SCORE, {"x": 90_000, "w": 2}, table()),
+        (SCORE, {"norm(x)": 90_000, "norm(w)": 4}, table()),
         (PRODUCT, {"x": 100, "z": 100}, both(100.0)),
         (PRODUCT, {"norm(x)": 300, "z": 100}, both(100.0)),
         (PRODUCT, {"x": "1e6", "z": "1e6"}, both(1e6)),
@@ -101,7 +90,7 @@ def test_sevens_are_right_without_bounds() -> None:
 
 
 def test_one_per_cent_beyond_a_bound_is_refused() -> None:
-    for text, bounds, data in [(PRODUCT, {"x": 100, "z": 100}, both(101.0)), (ROW, {"x": 87_000, "w": 2}, table())]:
+    for text, bounds, data in [(PRODUCT, {"x": 100, "z": 100}, both(101.0)), (SCORE, {"x": 87_000, "w": 2}, table())]:
         scaled = {"w": data.get("w"), **{name: data[name] * 1.01 for name in data if name != "w"}}
         with pytest.raises(Rejected) as caught:
             answer(text, bounds, scaled, 1e-3)
@@ -110,7 +99,7 @@ def test_one_per_cent_beyond_a_bound_is_refused() -> None:
 
 def test_weights_beyond_a_bound_are_refused() -> None:
     with pytest.raises(Rejected) as caught:
-        answer(ROW, {"x": 90_000, "w": 1}, table(), 1e-3)
+        answer(SCORE, {"x": 90_000, "w": 1}, table(), 1e-3)
     assert caught.value.code == "SL534"
 
 

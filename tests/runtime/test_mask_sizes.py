@@ -28,19 +28,7 @@ from slotlang_runtime.messages import HIDING_BITS, mask_bits
 from slotlang_runtime.records import read_result
 from slotlang_runtime.wire import unpack
 
-SCORE = """program score(n = 16, rows = 4, slots = 64)
-input x[n, rows]
-weight w[1, n]
-bound norm(x[:, t]) <= 87100
-bound |w| <= 1
-axes (t < rows, h < n)
-cipher X = x[h, t]
-plain W = w[0, h]
-P = X * W
-S = sum f < n by doubling: P << f
-output y[0, t] = S where h == 0
-prove y == w @ x
-"""
+SCORE = worlds.SCORE.replace("axes", "bound norm(x[:, t]) <= 87100\nbound |w| <= 1\naxes")
 """One slot of sixteen holds a result, which is at most 87100 * sqrt(16); the others hold sums that cross two rows."""
 
 LARGEST = 87100.0 * 4

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import slotlang
-from worlds import DIAGONALS, PAIRS, ROOMY, World
+from worlds import DIAGONALS, PAIRS, ROOMY, SCORE, World
 
 from slotlang import api
 from slotlang.cost.data import DataPowers
@@ -227,19 +227,6 @@ def test_a_result_whose_weights_are_rounded_to_nothing(kernel: KernelChoice, sto
             found = world.client.decrypt(data)
         assert not found["b"].any() and np.abs(found["a"] - u * x).max() < 1e-3
         assert [f"[{BELOW_PRECISION}] b is below" in str(w.message) for w in said] == [True] * lost
-
-
-SCORE = """program score(n = 16, rows = 4, slots = 64)
-input x[n, rows]
-weight w[1, n]
-axes (t < rows, h < n)
-cipher X = x[h, t]
-plain W = w[0, h]
-P = X * W
-S = sum f < n by doubling: P << f
-output y[0, t] = S where h == 0
-prove y == w @ x
-"""
 
 
 def test_what_is_advised_for_large_inputs_leads_to_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
