@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -45,11 +46,13 @@ MORE_DIGITS = 45
 """By how many bits less is lost where twice the digits are kept (``precise``)."""
 
 
+@cache
 def peak_shape(degree: int) -> npt.NDArray[np.float64]:
-    """Mean square of ``1 + X + ... + X^(N-1)`` over SEAL's slots, relative to the mean. Residues are not centred, so
-    three quarters of a key switch's noise are a multiple of it, and most of that is in slot 0."""
+    """Mean square of ``1 + X + ... + X^(N-1)`` over SEAL's slots, relative to the mean; read-only. Residues are not
+    centred, so three quarters of a key switch's noise are a multiple of it, and most of that is in slot 0."""
     exponents = np.array([pow(3, j, 2 * degree) for j in range(degree // 2)], dtype=np.float64)
     shape: npt.NDArray[np.float64] = 1 / (degree * np.sin(np.pi * exponents / (2 * degree)) ** 2)
+    shape.flags.writeable = False
     return shape
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import ClassVar, TypeAlias
 
@@ -301,7 +302,7 @@ class Schedule:
         """The number of products behind a ciphertext in this state."""
         return (self.drops[state.level - 1] if state.level else 0) + state.pending
 
-    @property
+    @cached_property
     def multiplies_ciphertexts(self) -> bool:
         """Whether some product is of two ciphertexts."""
 
