@@ -22,9 +22,12 @@ def some(number: int, least: int = 10, share: int = 6) -> int:
 
 def one_in(share: int, items: Iterable[Any], name: Callable[[Any], str] = str) -> list[Any]:
     """Parameters for a test that many programs pass for the same reason: one in ``share`` runs always, and the others
-    are slow. Others of the program's tests run always."""
+    are slow. Others of the program's tests run always. A tuple is several arguments."""
     slow = pytest.mark.slow
-    return [pytest.param(item, id=name(item), marks=[slow] * (n % share > 0)) for n, item in enumerate(items)]
+    return [
+        pytest.param(*(item if isinstance(item, tuple) else (item,)), id=name(item), marks=[slow] * (n % share > 0))
+        for n, item in enumerate(items)
+    ]
 
 
 def examples(number: int = 100, share: int = 6, **others: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -160,6 +160,10 @@ FOLDED = {
     "before a square": (REPEATED, 4, 8),
 }
 ALIKE = {
+    "plaintexts without a family",
+    "products in a family",
+    "copies of the input",
+    "1 row",
     "6 rows in 64, a number that does not divide",
     "48 diagonals, 6 rows",
     "45 diagonals, 10 rows: the last block is half empty",
@@ -209,7 +213,9 @@ def test_every_member_is_folded() -> None:
     assert right(found.text)
 
 
-@pytest.mark.parametrize(("d", "m", "n"), [(60, 8, 64), (100, 16, 128), (50, 8, 64)])
+@pytest.mark.parametrize(
+    ("d", "m", "n"), [(60, 8, 64), pytest.param(100, 16, 128, marks=pytest.mark.slow), (50, 8, 64)]
+)
 def test_halevi_and_shoup_as_gazelle(d: int, m: int, n: int) -> None:
     """The diagonals become those that the hybrid is written with by hand, and cost as much."""
     sizes = {"d": d, "m": m, "n": n, "steps": 4}

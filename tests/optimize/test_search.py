@@ -69,7 +69,7 @@ def test_the_radix_is_the_one_that_is_cheapest(profile: Profile) -> None:
 
 def objectives() -> Iterator[Any]:
     """Some programs with one objective each, and, slow, with all."""
-    for number, (path, objective) in enumerate(product(PROVED[::7], OBJECTIVES)):
+    for number, (path, objective) in enumerate(product(PROVED[::12], OBJECTIVES)):
         turn = number % len(OBJECTIVES) == number // len(OBJECTIVES) % len(OBJECTIVES)
         yield pytest.param(path, objective, id=f"{objective}-{path.stem}", marks=[] if turn else [pytest.mark.slow])
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
+from amounts import one_in
 from repository import ROOT
 from small_programs import LORA
 from worlds import emitted
@@ -65,9 +67,17 @@ def sent(made: api.Plan) -> int:
     return bytes_sent(draft, made.parameters)
 
 
-@pytest.mark.parametrize("precision", [1e-1, 1e-3, 1e-6])
 @pytest.mark.parametrize(
-    "name", ["rank_complex", "nonsquare", "several_outputs", "swapped", "seed/rank_block", "seed/column_major"]
+    ("name", "precision"),
+    one_in(
+        # what is left over differs from one to the next of these by precision and by program: each has its turn
+        4,
+        product(
+            ["rank_complex", "nonsquare", "several_outputs", "swapped", "seed/rank_block", "seed/column_major"],
+            [1e-1, 1e-3, 1e-6],
+        ),
+        lambda case: f"{case[0]}-{case[1]}",
+    ),
 )
 def test_bytes_fall_and_times_do_not_rise(name: str, precision: float, monkeypatch: pytest.MonkeyPatch) -> None:
     program = program_at(name, 2048 if name == "rank_complex" else None)

@@ -6,7 +6,7 @@ from random import Random
 
 import oracle
 import pytest
-from amounts import drawn, some
+from amounts import drawn, one_in, some
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind, bind_kept
@@ -198,7 +198,7 @@ NEAR_MISSES = [
 
 
 @pytest.mark.parametrize(
-    ("text", "old", "new", "said"), NEAR_MISSES, ids=[f"{o} - {n}"[:70] for _, o, n, _ in NEAR_MISSES]
+    ("text", "old", "new", "said"), one_in(3, NEAR_MISSES, lambda miss: f"{miss[1]} - {miss[2]}"[:70])
 )
 def test_near_misses(text, old, new, said):
     assert text.count(old) == 1
@@ -366,7 +366,7 @@ def random_program(draw: Random) -> str:
 
 
 @drawn
-@pytest.mark.parametrize("seed", range(some(120, least=24)))
+@pytest.mark.parametrize("seed", range(some(120)))
 def test_verdicts_against_members_computed_one_by_one(seed):
     draw = Random(seed)
     text = random_program(draw)

@@ -144,7 +144,8 @@ def test_sums_keep_their_value(seed):
         assert counted(rules.domain, normal, sizes) == counted(rules.domain, [s], sizes)
 
 
-@pytest.mark.parametrize("seed", range(80))
+@drawn
+@pytest.mark.parametrize("seed", range(some(80)))
 def test_remainders_of_what_conditions_keep_inside(seed):
     """Conditions on the dividend of a remainder, on more or less than it, and on the remainder itself."""
     draw = Random(seed)
@@ -164,7 +165,8 @@ def test_remainders_of_what_conditions_keep_inside(seed):
         assert counted(d, [] if normal is None else [normal], sizes) == counted(d, [s], sizes)
 
 
-@pytest.mark.parametrize("seed", range(80))
+@drawn
+@pytest.mark.parametrize("seed", range(some(80)))
 def test_remainders_that_several_conditions_keep_inside(seed):
     """(N*a + b) % (N*M), or with b % N inside, where conditions keep a and b inside, or nearly."""
     draw = Random(seed)
@@ -188,7 +190,8 @@ def test_remainders_that_several_conditions_keep_inside(seed):
         assert counted(d, [] if normal is None else [normal], sizes) == counted(d, [s], sizes)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@drawn
+@pytest.mark.parametrize("seed", range(some(60)))
 def test_conditions_on_a_quotient(seed):
     """Conditions on s*a + b where b stays below s, or below 2*s, or below 0, or is not known to."""
     draw = Random(seed)
