@@ -119,7 +119,7 @@ class Coder:
             for row, prime in zip(untransformed(self.ring, words, level), primes, strict=True):
                 others = modulus // prime
                 total = total + row.astype(object) * (others * pow(others, -1, prime))
-            numbers = precise.from_integers((total + modulus // 2) % modulus - modulus // 2)
+            numbers = precise.from_integers(((total + modulus // 2) % modulus - modulus // 2).tolist())
         return precise.values(numbers, scale), float(np.abs(numbers.high).max())
 
     def encode_precisely(self, values: npt.NDArray[np.complex128], level: int, scale: float) -> Words:
