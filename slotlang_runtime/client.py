@@ -285,11 +285,13 @@ class Client:
     def _decoded(self, group: Sequence[tuple[Name, int, Words]], level: int, products: int) -> tuple[Any, Any]:
         """The slots of messages, and the largest |coefficient| of each."""
         scale, families = self.ring.scale(level, products), self.module.returned()
-        if not any(families[name].precise for name, *_ in group):
-            slots, most = self.coder.decode_all(np.array([message for *_, message in group]), level, scale)
-            return slots, most.tolist()
-        found = [self.coder.decode_precisely(words, level, scale) for *_, words in group]
-        return [row for row, _ in found], [most for _, most in found]
+        plain = [words for name, _, words in group if not families[name].precise]
+        doubles = iter(zip(*self.coder.decode_all(np.array(plain), level, scale), strict=True) if plain else ())
+        found = [
+            self.coder.decode_precisely(words, level, scale) if families[name].precise else next(doubles)
+            for name, _, words in group
+        ]
+        return [row for row, _ in found], [float(most) for _, most in found]
 
     def _check_precision(self, results: Mapping[str, npt.NDArray[Any]], grown: Mapping[str, float], lost: bool) -> None:
         """Warn of results below the precision of the parameters: CKKS's error is absolute. ``grown``: by how much

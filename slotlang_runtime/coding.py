@@ -112,14 +112,27 @@ class Coder:
         """``decode_all`` of one message, primes x degree, in which masks are so large that rounding them as doubles
         are would show."""
         own, primes = self._own, self.ring.primes(level)
-        rows = untransformed(self.ring, words, level) if own is None else own.untransformed(words)
-        modulus = math.prod(primes)
-        total: Any = 0
-        for row, prime in zip(rows, primes, strict=True):
-            others = modulus // prime
-            total = total + row.astype(object) * (others * pow(others, -1, prime))
-        total = (total + modulus // 2) % modulus - modulus // 2
-        return precise.values(total, scale), float(max(total.max(), -total.min()))
+        if own is not None:
+            numbers = self._integers.precisely(list(own.untransformed(words)), primes)
+        else:
+            modulus, total = math.prod(primes), np.zeros(words.shape[-1], object)
+            for row, prime in zip(untransformed(self.ring, words, level), primes, strict=True):
+                others = modulus // prime
+                total = total + row.astype(object) * (others * pow(others, -1, prime))
+            numbers = precise.from_integers(((total + modulus // 2) % modulus - modulus // 2).tolist())
+        return precise.values(numbers, scale), float(np.abs(numbers.high).max())
+
+    def encode_precisely(self, values: npt.NDArray[np.complex128], level: int, scale: float) -> Words:
+        """The residues, primes x degree, of N/2 values some of which are large: what is zero is zero in them, up to the
+        rounding to integers."""
+        numbers, primes = precise.scaled_coefficients(values, scale), self.ring.primes(level)
+        if self._own is None:
+            integers = precise.to_integers(numbers)
+            words = np.array([[number % prime for number in integers] for prime in primes], np.uint64)
+        else:
+            modulo = self._integers.modulo
+            words = np.array([added(modulo(numbers.high, p), modulo(numbers.low, p), p) for p in primes])
+        return self.transformed(words, level)
 
 
 class _Integers:
@@ -148,16 +161,9 @@ class _Integers:
 
     def centred(self, rows: Sequence[Words], moduli: Sequence[int]) -> Numbers:
         """Integers within half of the product of the primes around 0 (less the product over the last prime: there the
-        sign is not sure), from their residues modulo each: digits of mixed radix (Garner), exact while integers fit
-        words, then rounded as doubles are."""
-        digits: list[Words] = []
-        for prime, row in zip(moduli, rows, strict=True):
-            digit = row
-            for other, below in zip(moduli, digits, strict=False):
-                # lifted by a multiple of the prime, so that the difference is not negative
-                lift = -(-other // prime) * prime
-                digit = self._multiplied(digit, below, pow(other, -1, prime), prime, lift)
-            digits.append(digit)
+        sign is not sure), from their residues modulo each: exact while integers fit words, then rounded as doubles
+        are."""
+        digits = self._digits(rows, moduli)
         whole = digits[-1].astype(np.int64)
         whole -= np.int64(moduli[-1]) * (whole > moduli[-1] // 2)
         number = whole.astype(np.float64)
@@ -167,3 +173,19 @@ class _Integers:
             number = number * float(prime) + digit
             number = np.where(np.abs(number) < 2.0**_WHOLE, whole, number)
         return number
+
+    def precisely(self, rows: Sequence[Words], moduli: Sequence[int]) -> precise.Two:
+        """``centred`` with twice the digits."""
+        return precise.from_digits(self._digits(rows, moduli), moduli)
+
+    def _digits(self, rows: Sequence[Words], moduli: Sequence[int]) -> list[Words]:
+        """Digits of mixed radix (Garner)."""
+        digits: list[Words] = []
+        for prime, row in zip(moduli, rows, strict=True):
+            digit = row
+            for other, below in zip(moduli, digits, strict=False):
+                # lifted by a multiple of the prime, so that the difference is not negative
+                lift = -(-other // prime) * prime
+                digit = self._multiplied(digit, below, pow(other, -1, prime), prime, lift)
+            digits.append(digit)
+        return digits

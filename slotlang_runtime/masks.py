@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
+from slotlang_runtime.coding import Coder
 from slotlang_runtime.module import Module, Name
-from slotlang_runtime.precise import scaled_coefficients
-from slotlang_runtime.seal.coefficients import transformed
 from slotlang_runtime.seal.halves import Part
 from slotlang_runtime.seal.memory import plaintext_of
 from slotlang_runtime.seal.ring import Ring
@@ -56,36 +55,30 @@ def uniform(bound: int, count: int) -> npt.NDArray[np.uint64]:
 
 
 def slot_mask(
-    ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_], bits: int, precise: bool = False
+    ring: Ring, level: int, products: int, slots: npt.NDArray[np.bool_], bits: int, coder: Coder | None = None
 ) -> Any:
     """A plaintext with random values, uniform up to 2^bits, in these slots (2 x slots) and zeros elsewhere: up to
-    2^(bits - 52) of it shows there, where it is not encoded with twice the digits (``precise``)."""
+    2^(bits - 52) of it shows there, where no ``coder`` encodes it with twice the digits."""
     count = ring.slots * ring.copies
     words = np.frombuffer(secrets.token_bytes(16 * count), "<u8").reshape(2, count)
     values = ((words >> np.uint64(11)) * 2.0**-52 - 1) * 2.0**bits
     re, im = values * np.tile(slots, (1, ring.copies))
     scale = ring.scale(level, products)
-    if precise:
-        return _precise(ring, level, scale, re + 1j * im)
+    if coder is not None:
+        return plaintext_of(ring, coder.encode_precisely(re + 1j * im, level, scale), level, scale)
     plain = seal.Plaintext()
     ring.encoder.encode((re + 1j * im).tolist(), ring.levels[level], scale, plain)
     return plain
-
-
-def _precise(ring: Ring, level: int, scale: float, values: npt.NDArray[np.complex128]) -> Any:
-    """The plaintext that holds large values: what is zero is zero in it, up to the rounding to integers."""
-    integers = scaled_coefficients(values, scale)
-    words = np.array([[number % prime for number in integers] for prime in ring.primes(level)], np.uint64)
-    return plaintext_of(ring, transformed(ring, words, level), level, scale)
 
 
 def fresh_masks(ring: Ring, module: Module) -> dict[Name, list[Any]]:
     """The plaintexts that hide slots that are not part of the results, for one evaluation, by the result's name."""
     masks: dict[Name, list[Any]] = {}
     families = module.returned()
+    coder = Coder(ring) if any(family.precise for family in families.values()) else None
     for name, hidden in hidden_in(module).items():
         if hidden.slots.any():
             family = families[name]
-            size = family.mask_bits, family.precise
+            size = family.mask_bits, coder if family.precise else None
             masks[name] = [slot_mask(ring, family.level, family.products, hidden.slots, *size)]
     return masks

@@ -42,3 +42,7 @@ class Hidden(Protocol):
     @property
     def bits(self) -> Mapping[str, int]:
         """Bits of these masks, by family."""
+
+    @property
+    def precise(self) -> bool:
+        """Whether masks are encoded, and what is read beside them decoded, with twice the digits of a double."""

@@ -163,9 +163,10 @@ def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls
     """Primitives that making the masks of an evaluation uses, and those that adding them does."""
     making: Calls = Counter()
     added: Calls = Counter()
+    primitive = "mask_precise" if hidden.precise else "mask_slots"
     for member, level in graph.results().items():
         if member in hidden.slots:
-            making["mask_slots", data_primes - level] += 1
+            making[primitive, data_primes - level] += 1
             added["add_plain", data_primes - level] += 1
     return making, added
 
@@ -188,8 +189,11 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     where the results have them."""
     program = graph.schedule.program
     calls: Calls = Counter()
+    # families of which some member is masked are decoded alike
+    precise = set(hidden.bits) if hidden and hidden.precise else set()
     for member, level in graph.results().items():
-        calls["receive_part" if hidden and member in hidden.halves else "receive", data_primes - level] += 1
+        part = "receive_part" if hidden and member in hidden.halves else "receive"
+        calls["receive_precise" if member[0] in precise else part, data_primes - level] += 1
     for output, times in Counter(o.output for o in graph.outputs).items():
         for inside in (program.read_where(output), *output.indices):
             calls["vector", program.slots] += times * index_operations(program, inside)

@@ -19,7 +19,7 @@ from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.parameters import DOUBLE_BITS
 
-SCHEMA = "slotlang.profile/4"
+SCHEMA = "slotlang.profile/5"
 
 PRIMITIVES: Mapping[str, str] = {
     "rotate": "rotate_vector into a new ciphertext; one key switch",
@@ -44,10 +44,12 @@ PRIMITIVES: Mapping[str, str] = {
     "decrypt": "into a plaintext",
     "decode": "a plaintext into a numpy array of complex numbers",
     "mask_slots": "a random plaintext that hides half of the slots",
+    "mask_precise": "the same so large that it is encoded with twice the digits of a double",
     "send_real": "encode, encrypt, save (seeded, half the size) and put among the inputs",
     "send_complex": "the same of complex numbers",
     "receive": "take from the results, check, load, decrypt and decode",
     "receive_part": "the same, where half of c0 is sent for the real part",
+    "receive_precise": "the same beside a mask that takes twice the digits, and so does decoding",
     "load_input": "what a client sent, checked",
     "save_ciphertext": "of a result, whole",
     "save_part": "of a result of which the real part is read: half of c0, and c1",

@@ -101,7 +101,12 @@ def _about(made: Plan, target: Target) -> Plan:
 
 
 SHOWN = 1.1
-"""By how much errors may grow for masks in double precision: twice the digits take more than ten times as long."""
+"""By how much errors may grow for masks in double precision: twice the digits take up to twice as long, and without
+compiled kernels more than ten times."""
+
+FIXED_ERROR = 1e-6
+"""The largest relative error that the fixed choice may have of masks in double precision: nobody asked for a precision.
+"""
 
 
 def _with_digits(made: Plan, precision: float | None) -> Plan:
@@ -109,7 +114,8 @@ def _with_digits(made: Plan, precision: float | None) -> Plan:
     if not made.hiding.precise:
         return made
     by = replace(made, hiding=replace(made.hiding, doubles=True))
-    most = max(SHOWN * made.promise.relative_error, 0.0 if precision is None else precision / RESERVE)
+    allowed = precision / RESERVE if precision is not None else FIXED_ERROR if made.origin == "fixed" else 0.0
+    most = max(SHOWN * made.promise.relative_error, allowed)
     return by if by.promise.relative_error <= most else made
 
 

@@ -21,6 +21,7 @@ import tenseal.sealapi as seal
 from slotlang.cost.profile import BY_SLOTS
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
+from slotlang_runtime.coding import Coder
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, ResidueRing
 from slotlang_runtime.kernels.unavailable import Unavailable
@@ -284,6 +285,13 @@ class RingSamples:
                 plaintext_of(ring, doubled_part(ring, residues_of(ring, made), words[0], level, "re"), level, scale)
             )
 
+        coder = Coder(ring)
+
+        def receive_precise() -> None:
+            words = read_result(received(half), ring, level, 0, "re", coder.transformed)
+            message = self.secret.decrypted(ring, words, level, scale)
+            coder.decode_precisely(doubled_part(ring, message, words[0], level, "re"), level, scale)
+
         def sample(primitive: str, action: Callable[[], object], calls: int = 1) -> Sample:
             return Sample(primitive, self.degree, primes, calls, lambda _: action())
 
@@ -294,10 +302,12 @@ class RingSamples:
         yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), seal.Plaintext()), 2)
         yield sample("decode", lambda: ring.decode(next(fresh)))
         yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, DOUBLE_MASK_BITS))
+        yield sample("mask_precise", lambda: slot_mask(ring, level, 0, some, DOUBLE_MASK_BITS + 1, coder))
         yield sample("send_real", lambda: send(numbers))
         yield sample("send_complex", lambda: send(complex_numbers))
         yield sample("receive", receive)
         yield sample("receive_part", receive_part)
+        yield sample("receive_precise", receive_precise)
         yield sample("load_input", lambda: ciphertext_of(ring, read_fresh(sent, ring, level), level, scale))
         yield sample("save_ciphertext", lambda: result_record(ring, polynomials_of(ring, next(turn)), level, 0, None))
         yield sample("save_part", lambda: result_record(ring, polynomials_of(ring, next(turn)), level, 0, "re"))

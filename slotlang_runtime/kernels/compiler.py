@@ -25,6 +25,10 @@ def sources(kind: str, processor: Processor) -> dict[str, Any]:
         from slotlang_runtime.kernels import bits
 
         return bits.kernels(processor.avx512)
+    if kind == "digits":
+        from slotlang_runtime.kernels import digits
+
+        return digits.kernels()
     if kind == "team":
         from slotlang_runtime.kernels import sharing
 

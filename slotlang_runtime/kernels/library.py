@@ -39,6 +39,7 @@ SOURCES = (
     "blake",
     "box",
     "compiler",
+    "digits",
     "doubles",
     "entry",
     "lanes",

@@ -83,7 +83,8 @@ def test_what_is_sent_and_encoded(program: api.Program) -> None:
     encodings = only("encode_real", "encode_complex", "encode_constant", "encode_integer")
     assert milliseconds(program, encodings, "encoding") == counts.plaintexts
     assert milliseconds(program, only("send_real", "send_complex"), "encryption") == counts.ciphertexts_in
-    assert milliseconds(program, only("receive", "receive_part"), "decryption") == counts.ciphertexts_out
+    received = only("receive", "receive_part", "receive_precise")
+    assert milliseconds(program, received, "decryption") == counts.ciphertexts_out
     for name in ("send_real", "receive", "encode_real", "mask_slots"):
         assert milliseconds(program, only(name)) == 0
 
@@ -91,13 +92,41 @@ def test_what_is_sent_and_encoded(program: api.Program) -> None:
 @every_case
 def test_masks_are_made_and_added(program: api.Program) -> None:
     hidden = planned(program).hiding
-    profile = only("mask_slots")
+    profile = only("mask_slots", "mask_precise")
     assert milliseconds(program, profile, "masking") == hidden.masks
-    assert milliseconds(program, only("receive_part"), "decryption") == len(hidden.halves)
+    halves = {member for member in hidden.halves if not (hidden.precise and member[0] in hidden.bits)}
+    assert milliseconds(program, only("receive_part"), "decryption") == len(halves)
     shown = api.cost(program, profile=only("add_plain"), target=Target(hide="none")).predicted.evaluation
     masked = api.cost(program, profile=only("add_plain")).predicted.evaluation
     assert masked - shown == pytest.approx(1e-3 * hidden.masks)
     assert api.cost(program, profile=profile, target=Target(hide="none")).predicted.masking == 0
+
+
+def test_large_masks_and_results_beside_them_have_their_own_price() -> None:
+    """Where masks take twice the digits: of each result that has one, at its level, and of no other."""
+    text = (
+        "program two(n = 16, slots = 16)\ninput x[n]\nweight v[n], w[n]\naxes (h < n)\ncipher X = x[h]\n"
+        "plain V = v[h]\nplain W = w[h]\nY = X * V\nS = sum f < n by doubling: (X * W) << f\n"
+        "output y[h] = Y\noutput z = S where h == 0\nprove y[i < n] == v[i] * x[i]\nprove z == w @ x\n"
+    )
+    coarse = api.plan(api.loads(text))
+    fine = api.plan(api.loads(text), coarse.parameters)
+    assert (coarse.hiding.precise, fine.hiding.precise) == (False, True)
+    assert list(fine.hiding.bits) == ["S"] and {member[0] for member in fine.graph.results()} == {"Y", "S"}
+
+    def found(made: api.Plan, part: str, *names: str) -> float:
+        return 1e3 * float(getattr(made.predicted(only(*names)), part))
+
+    for made, mask, received in ((coarse, "mask_slots", 2), (fine, "mask_precise", 1)):
+        masks = {name: found(made, "masking", name) for name in ("mask_slots", "mask_precise")}
+        assert masks == {name: float(name == mask) for name in masks}
+        assert found(made, "decryption", "receive", "receive_part") == pytest.approx(received)
+        assert found(made, "decryption", "receive_precise") == pytest.approx(2 - received)
+        for name in ("mask_precise", "receive_precise"):
+            assert found(made, "evaluation", name) == 0
+    # with the kernel of SEAL's operations too: client and masks do not depend on it
+    slow = api.plan(api.loads(text), coarse.parameters, target=Target(kernel="seal"))
+    assert found(slow, "masking", "mask_precise") == 1 == found(slow, "decryption", "receive_precise")
 
 
 def test_operations_are_priced_at_their_level() -> None:

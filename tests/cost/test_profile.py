@@ -291,7 +291,7 @@ def test_this_machine_is_described() -> None:
 
 
 def test_the_schema_is_versioned() -> None:
-    assert SCHEMA == "slotlang.profile/4"
+    assert SCHEMA == "slotlang.profile/5"
     assert parse_profile(valid(), Path("p.json")).name == "made up"
 
 
