@@ -16,7 +16,7 @@ from deep_programs import HEAD, SLOTS, chain, plain, recursive
 import slotlang.show.wrong as wrong_module
 from slotlang.api import check, cost, loads, lower
 from slotlang.diagnostics import SlotError
-from slotlang.graph.ring import evaluations
+from slotlang.graph.ring import Evaluations
 from slotlang.meaning.integers import SLOT, IntVar
 from slotlang.meaning.unused import unused
 from slotlang.proof.random import degree
@@ -80,7 +80,7 @@ def test_degrees_and_work_of_a_thousand_families() -> None:
     last = program.families["S[999]"].body
     assert degree(program, last) == 1000
     # a read for X, and a product and a read of X for each member
-    assert evaluations(program, last, {}) == 1 + 999 * 2
+    assert Evaluations(program).of(last) == 1 + 999 * 2
 
 
 @pytest.mark.parametrize("text", [recursive, chain])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from slotlang.cost.data import SEED, DataPowers, Floats, drawn_tensor
 from slotlang.cost.vectors import forms_of
 from slotlang.graph.numbers import TermsTogether
-from slotlang.graph.ring import Operators, Slots, evaluations
+from slotlang.graph.ring import Evaluations, Operators, Slots
 from slotlang.meaning.program import Program, Theorem
 from slotlang.meaning.value import TensorForm
 
@@ -91,7 +91,7 @@ def sampled_size(program: Program, theorem: Theorem, data: DataPowers) -> float:
         name: _given(program, name, data) for name in program.tensors if name in data.weights or name in data.inputs
     }
     drawn = [name for name in program.tensors if name not in given]
-    of_element = evaluations(program, theorem.value, {})
+    of_element = Evaluations(program).of(theorem.value)
 
     def squares(tensors: Mapping[str, Floats], flat: Slots, draws: int) -> Floats:
         ring = _Draws(program, data, tensors, draws, len(flat) // draws)

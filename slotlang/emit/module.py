@@ -20,9 +20,9 @@ from slotlang.emit.lines import comment, docstring, fitted, listed, long_string,
 from slotlang.emit.numpy_text import int_text
 from slotlang.emit.outputs import OutputText
 from slotlang.graph.key_levels import key_levels
-from slotlang.meaning.integers import IntVar
+from slotlang.meaning.integers import IntVar, evaluate
 from slotlang.meaning.program import Family, Program, program_hash
-from slotlang.meaning.value import FamilyRef, TensorForm, leaves
+from slotlang.meaning.value import FamilyRef, SumOver, TensorForm, Value, children, leaves
 from slotlang.planning.limits import assumptions, limits
 from slotlang.planning.plan import Plan
 from slotlang.schedule import ops
@@ -31,6 +31,8 @@ from slotlang_runtime.version import FORMAT, source_hash
 
 MAX_PLAIN_DEPTH = 200
 """Plain families that read each other in a row, at most: a module has a function for each, on Python's stack."""
+MAX_PLAIN_CALLS = 1 << 16
+"""Calls of these functions for one plaintext, at most: some seconds."""
 
 
 def _program_text(text: str) -> list[str]:
@@ -353,9 +355,22 @@ def emit(plan: Plan, lowering: Lowering, promise: Promise | None = None) -> str:
     return compiled(plan, ModuleText(plan, lowering, promise).module())
 
 
-def _check_depth(program: Program) -> None:
-    """Raises SL309 where the functions of plain families call each other deeper than Python's stack allows."""
+def _calls(program: Program, value: Value, known: Mapping[str, int]) -> int:
+    """Calls that the text of a plaintext makes. ``known``: of families."""
+    match value:
+        case FamilyRef(name):
+            return known[name]
+        case SumOver(extent=extent, body=body):
+            return int(evaluate(extent, program.sizes, {})) * _calls(program, body, known)
+        case _:
+            return sum(_calls(program, child, known) for child in children(value))
+
+
+def _check_calls(program: Program) -> None:
+    """Raises SL309 where the functions of plain families call each other deeper than Python's stack allows, or more
+    often than weights can be encoded: what a family's member holds is computed anew wherever another one reads it."""
     depths: dict[str, int] = {}
+    calls: dict[str, int] = {}
     for family in program.families.values():
         if family.kind == "plain":
             read = {leaf.name for leaf in leaves(family.body) if isinstance(leaf, FamilyRef)}
@@ -367,12 +382,22 @@ def _check_depth(program: Program) -> None:
                     family.span,
                     hint="say what a plaintext holds by reads of tensors: a module computes each by those it reads",
                 )
+            calls[family.name] = 1 + _calls(program, family.body, calls)
+            if calls[family.name] > MAX_PLAIN_CALLS:
+                raise error(
+                    "SL309",
+                    f"plain families read each other along more than {MAX_PLAIN_CALLS:,} ways",
+                    family.span,
+                    hint="say what a plaintext holds by reads of tensors, or read the member before once in each: "
+                    "2 * P[k - 1] for P[k - 1] + P[k - 1]",
+                    notes=(f"{family.name} is the first such member",),
+                )
 
 
 def compiled(plan: Plan, text: str) -> str:
     """A module's text, which Python can read and run. Raises SL309 otherwise."""
     program = plan.program
-    _check_depth(program)
+    _check_calls(program)
     try:
         compile(text, "<lowered>", "exec", dont_inherit=True)
     except (SyntaxError, RecursionError, MemoryError) as problem:

@@ -73,7 +73,8 @@ class Likeness:
             self._tests = None
         elif family.body is not None:
             try:
-                self._tests = [self._test(*test) for test in walked(_tests(program, family.body, {}, IntConst(0)))]
+                found = walked(_tests(program, family.body, {}, IntConst(0), {}))
+                self._tests = [self._test(*test) for test in dict.fromkeys(found)]
             except _Unlike:
                 self._tests = None
 
@@ -110,11 +111,19 @@ class Likeness:
 
 
 _Found: TypeAlias = tuple[Int | Cond, int, Int]
+_Place: TypeAlias = tuple[str, tuple[Int, ...], Int]
+"""A family's name, the indices of a member, and the rotation at which it is read."""
+
+MAX_PLACES = 1 << 12
+"""Members at rotations that are looked through for one family; beyond, its members are taken for unlike."""
 
 
-def _tests(program: Program, value: Value, env: Mapping[str, Int], turn: Int) -> Steps[list[_Found]]:
-    """Everything in a value that holds in some slots and not in others, over its own family's indices. Raises
-    ``_Unlike`` where it matters which numbers are read, or in which slot."""
+def _tests(
+    program: Program, value: Value, env: Mapping[str, Int], turn: Int, known: dict[_Place, list[_Found]]
+) -> Steps[list[_Found]]:
+    """Everything in a value that holds in some slots and not in others, over its own family's indices. ``known``: of
+    members, which may be read along many ways. Raises ``_Unlike`` where it matters which numbers are read, or in which
+    slot."""
 
     def inside(indices: Sequence[Int], shape: Sequence[int]) -> list[_Found]:
         return [(substitute(i, env.get), size, turn) for i, size in zip(indices, shape, strict=True)]
@@ -143,12 +152,18 @@ def _tests(program: Program, value: Value, env: Mapping[str, Int], turn: Int) ->
                     check_place(place)
             except GaveUp:
                 raise _Unlike from None
-            found += yield _tests(program, family.body, family.env(places), turn)
+            key = name, tuple(places), turn
+            if key not in known:
+                if len(known) >= MAX_PLACES:
+                    raise _Unlike
+                tests = yield _tests(program, family.body, family.env(places), turn, known)
+                known[key] = list(dict.fromkeys(tests))
+            found += known[key]
         case Shift(part, amount):
-            found += yield _tests(program, part, env, summed(turn, substitute(amount, env.get)))
+            found += yield _tests(program, part, env, summed(turn, substitute(amount, env.get)), known)
         case _:
             for part in children(value):
-                found += yield _tests(program, part, env, turn)
+                found += yield _tests(program, part, env, turn, known)
             if found and not isinstance(value, Slotwise):
                 raise _Unlike
     return found

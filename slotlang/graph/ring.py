@@ -6,8 +6,10 @@ Values are arrays whose last axis is the slot; leading axes belong to the ring.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +38,9 @@ from slotlang.meaning.value import (
 from slotlang.schedule.ops import PlainFamily, Schedule
 
 Slots = npt.NDArray[np.int64]
+
+MAX_REMEMBERED = 1 << 29
+"""Bytes of members' values that one evaluation remembers, about; of more, those read last."""
 
 
 class Ring(Protocol):
@@ -98,14 +103,65 @@ def unary(ring: Ring, kind: str, value: Any) -> Any:
             raise AssertionError(kind)
 
 
+class _Remembered:
+    """Values of members, for as long as one evaluation lasts: the ones read last, up to ``MAX_REMEMBERED``."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._values: OrderedDict[object, Any] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: object) -> Any:
+        """A value, or None where it is not remembered."""
+        if key not in self._values:
+            return None
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def keep(self, key: object, value: Any) -> None:
+        """Remember a value, and forget those that were not read for the longest time."""
+        self._values[key] = value
+        self._bytes += self._size(value)
+        while self._bytes > MAX_REMEMBERED and len(self._values) > 1:
+            self._bytes -= self._size(self._values.popitem(last=False)[1])
+
+    def _size(self, value: Any) -> int:
+        # what is no array is taken for one complex number a slot
+        return int(getattr(value, "nbytes", 16 * self._slots))
+
+
+def mentions(value: Value) -> Iterator[str]:
+    """Names of the families that a value mentions, once for each mention; twice inside a sum, which may read one
+    member at each of its terms."""
+    waiting = [(value, 1)]
+    while waiting:
+        part, times = waiting.pop()
+        if isinstance(part, FamilyRef):
+            yield from [part.name] * times
+        times = 2 if isinstance(part, SumOver) else times
+        waiting.extend((child, times) for child in children(part))
+
+
 class PlainEvaluator:
-    """Evaluates plain values of one program in one ring."""
+    """Evaluates plain values of one program in one ring.
+
+    A family that is mentioned more than once may be read along a number of ways that grows exponentially with its
+    members, so each of these members is evaluated once in one evaluation.
+    """
 
     def __init__(self, program: Program, ring: Ring) -> None:
         self.program = program
         self.ring = ring
         self.all_slots = np.arange(program.slots, dtype=np.int64)
         self._digits: dict[bytes | None, dict[str, Any]] = {None: program.slot_env(self.all_slots)}
+        self._remembered = _Remembered(program.slots)
+
+    @cached_property
+    def _shared(self) -> frozenset[str]:
+        """Families that are mentioned more than once."""
+        bodies = (family.body for family in self.program.families.values())
+        found = Counter(name for body in bodies for name in mentions(body))
+        return frozenset(name for name, times in found.items() if times > 1)
 
     def _env(self, slots: Slots) -> Mapping[str, Any]:
         return self._digits[None] if slots is self.all_slots else self.program.slot_env(slots)
@@ -121,7 +177,12 @@ class PlainEvaluator:
         """``value`` at the given slots, loop variables given by ``env``. Ciphertext families are evaluated
         through their definitions, so this is also the reference meaning of any value. For the value of a theorem, which
         does not depend on slots, ``env`` has an array of indices, and ``slots`` one of the same length."""
-        return walked(self.steps(value, env, slots))
+        # data may differ from one evaluation to the next
+        self._remembered = _Remembered(self.program.slots)
+        try:
+            return walked(self.steps(value, env, slots))
+        finally:
+            self._remembered = _Remembered(self.program.slots)
 
     def steps(self, value: Value, env: Mapping[str, Any], slots: Slots) -> Any:
         """``value`` as a walk, or at once where it reads no family and computes nothing. Subclasses change it."""
@@ -160,9 +221,11 @@ class PlainEvaluator:
         ring = self.ring
         match value:
             case FamilyRef(name, indices):
+                places = tuple(int(evaluate(i, self.program.sizes, env)) for i in indices)
+                if name in self._shared:
+                    return (yield from self._member(name, places, slots))
                 family = self.program.families[name]
-                inner = family.env([int(evaluate(i, self.program.sizes, env)) for i in indices])
-                return (yield self.steps(family.body, inner, slots))
+                return (yield self.steps(family.body, family.env(places), slots))
             case Negate(inner_value):
                 return unary(ring, "neg", (yield self.steps(inner_value, env, slots)))
             case Conj(inner_value):
@@ -179,6 +242,21 @@ class PlainEvaluator:
                 return total
             case _:
                 raise AssertionError(value)
+
+    def _member(self, name: str, indices: tuple[int, ...], slots: Slots) -> Steps[Any]:
+        """A member at some slots, by what is remembered of it."""
+        if slots is not self.all_slots and len(slots) >= self.program.slots:
+            # rotations by many steps read one member at as many places: what it holds at all slots tells all of them
+            whole = yield from self._member(name, indices, self.all_slots)
+            if isinstance(whole, np.ndarray):
+                return whole[..., slots] if whole.ndim and whole.shape[-1] > 1 else whole
+        key = (name, indices, None if slots is self.all_slots else slots.tobytes())
+        value = self._remembered.get(key)
+        if value is None:
+            family = self.program.families[name]
+            value = yield self.steps(family.body, family.env(indices), slots)
+            self._remembered.keep(key, value)
+        return value
 
     def _holds(self, cond: Cond, env: Mapping[str, Any], slots: Slots) -> npt.NDArray[np.bool_]:
         truth = holds(cond, self.program.sizes, self._here(env, slots))
@@ -206,24 +284,36 @@ class PlainEvaluator:
         return flat, None if inside is None else np.broadcast_to(np.asarray(inside, bool), slots.shape)
 
 
-def evaluations(program: Program, value: Value, known: dict[str, int], reading: int = 1) -> int:
-    """Operations on vectors that ``PlainEvaluator.value`` takes, about: families are evaluated through their
-    definitions. ``known`` keeps those of families. A read of a tensor counts as ``reading`` operations."""
-    for name in in_order(program.families, value, known):
-        known[name] = _evaluations(program, program.families[name].body, known, reading)
-    return _evaluations(program, value, known, reading)
+class Evaluations:
+    """Counts the operations on vectors that ``PlainEvaluator.value`` takes, about. A read of a tensor counts as
+    ``reading`` operations."""
 
+    def __init__(self, program: Program, reading: int = 1) -> None:
+        self.program = program
+        self.reading = reading
+        self._known: dict[str, int] = {}
+        self._every = 0
 
-def _evaluations(program: Program, value: Value, known: Mapping[str, int], reading: int) -> int:
-    match value:
-        case SumOver(extent=extent, body=body):
-            return int(evaluate(extent, program.sizes, {})) * _evaluations(program, body, known, reading)
-        case Read() | Element():
-            return reading
-        case FamilyRef(name):
-            return known[name]
-        case _:
-            return 1 + sum(_evaluations(program, child, known, reading) for child in children(value))
+    def of(self, value: Value) -> int:
+        """Operations that one value takes."""
+        families = self.program.families
+        for name in in_order(families, value, self._known):
+            family = families[name]
+            # a member that is read along many ways is evaluated once
+            self._every += family.size * self._count(family.body, {})
+            self._known[name] = min(self._count(family.body, self._known), self._every)
+        return self._count(value, self._known)
+
+    def _count(self, value: Value, known: Mapping[str, int]) -> int:
+        match value:
+            case SumOver(extent=extent, body=body):
+                return int(evaluate(extent, self.program.sizes, {})) * self._count(body, known)
+            case Read() | Element():
+                return self.reading
+            case FamilyRef(name):
+                return known.get(name, 1)
+            case _:
+                return 1 + sum(self._count(child, known) for child in children(value))
 
 
 def plain_vector(schedule: Schedule, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]) -> Any:

@@ -43,6 +43,7 @@ from slotlang.meaning.unroll import Split, at_each_value
 from slotlang.meaning.whole import check_whole
 from slotlang.source import Span
 from slotlang.syntax import tree
+from slotlang.words import COMMENTS
 
 __all__ = ["Binding", "bind", "bind_kept", "parts"]
 
@@ -261,7 +262,8 @@ class Binding:
         scope = self.scope
         base, indices = (e.base, e.indices) if isinstance(e, tree.Index) else (e, ())
         if not isinstance(base, tree.Name):
-            raise error(code, message, e.span, hint=hint)
+            comment = isinstance(base, tree.Binary) and base.op == "//"
+            raise error(code, message, e.span, hint=f"{hint}; {COMMENTS}" if comment else hint)
         name = base.name
         scope.sure(name)
         indexed = scope.binders(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from fractions import Fraction
 from typing import assert_never
 
@@ -153,7 +153,7 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
             f"'{name}' is a tensor, and a slot holds one element of it",
             span,
             label=f"its shape is {shape_text(shape)}",
-            hint=f"write {name}[{', '.join('ijklmnop'[: len(shape)])}]",
+            hint=_element_hint(scope, local, name, shape),
         )
     if name in local.extents or name in scope.digits or name == SLOT:
         raise error(
@@ -170,6 +170,23 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
             hint="values are families, elements of tensors, scalars and constants",
         )
     raise unknown_name(scope, name, span, candidates.values(scope, name))
+
+
+def _element_hint(scope: Scope, local: Local, name: str, shape: tuple[int, ...]) -> str:
+    """An element of a tensor, by indices that there are here and that fit its dimensions, as far as there are any."""
+    sizes = {n: d.size for n, d in scope.digits.items()} if local.slotwise else {}
+    sizes |= {n: extent for n, extent in local.extents.items() if n not in local.values}
+    slots = scope.sizes.get("slots") if local.slotwise else None
+    indices: list[str] = []
+    for size in shape:
+        fitting = [n for n in sizes if sizes[n] == size and n not in indices]
+        indices.append(fitting[0] if fitting else SLOT if size == slots else "...")
+    text = f"{name}[{', '.join(indices)}]"
+    known = ", ".join([*sizes, *([SLOT] if slots else [])])
+    if "..." not in indices:
+        return f"write {text}"
+    each = "each" if indices.count("...") > 1 else "the"
+    return f"write {text}, an index in place of {each} ...: known here: {known}" if known else f"write {text}"
 
 
 def _index(
@@ -303,6 +320,7 @@ def family_ref(scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, 
                 index.span,
                 label=f"is {bad.value}" + (f" at {at}" if (at := bad.at or fixed.point) else ""),
                 notes=[f"'{name}' has {binder.name} from 0 to {binder.size - 1}"],
+                hint=_first_members(name, binders, index) if split is not None and split.point is not None else "",
             )
     if split is None:
         return FamilyRef(name, places, span)
@@ -310,6 +328,16 @@ def family_ref(scope: Scope, local: Local, name: str, indices: tuple[tree.Expr, 
     values = split.earlier(scope, places, span) if own else split.values(scope, places, span)
     rest = tuple(place for p, place in enumerate(places) if p not in split.positions)
     return FamilyRef(split.member(values), rest, span)
+
+
+def _first_members(name: str, binders: Sequence[Binder], index: tree.Expr) -> str:
+    """How a family says what its first members are, which have none that many before them."""
+    match index:
+        case tree.Binary("-", tree.Name(own), tree.Number(step, False)) if own in [b.name for b in binders]:
+            every = ", ".join(f"{b.name} < {b.size}" for b in binders)
+            return f"say what the first members are: {name}[{every}] = (... if {own} < {step} else ...)"
+        case _:
+            return ""
 
 
 _DIVIDE = (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, assert_never
 
 from slotlang.diagnostics import SlotError, closest, error
+from slotlang.meaning.circles import circle, circle_hint
 from slotlang.meaning.integers import (
     SLOT,
     And,
@@ -220,11 +221,13 @@ def unknown_name(scope: Scope, name: str, span: Span, candidates: Iterable[str],
     elif name in scope.later:
         place = scope.later[name]
         own = place.start <= span.start < place.end
-        hint = (
-            f"'{name}' can't be used in its own definition"
-            if own
-            else f"'{name}' is declared in line {place.line}, after this use: {_moved(span, name, place.line)}"
-        )
+        around = [] if own else circle(scope.later, name, span)
+        if own:
+            hint = f"'{name}' can't be used in its own definition"
+        elif around:
+            hint = circle_hint(around, families=not place.text.startswith(("let", "tensor", "def")))
+        else:
+            hint = f"'{name}' is declared in line {place.line}, after this use: {_moved(span, name, place.line)}"
     return error("SL201", f"'{name}' is not known", span, hint=hint)
 
 

@@ -23,6 +23,9 @@ PRIME_BITS = range(18, 61)
 HEADROOM_BITS = 12
 """Bits of the last modulus left for the size of the message and the noise."""
 
+MAX_MESSAGE_BITS = 1000.0
+"""Stands for all that is larger: no modulus has as many bits."""
+
 ROTATION_BITS = 6
 """By how much the scale of inputs that are rotated exceeds that of plaintexts, in bits. A key switch has some 2^12
 times the noise of encoding (2^17 against 2^5 in a slot at degree 8192), but weights are smaller than inputs, by

@@ -24,7 +24,7 @@ from slotlang.meaning.program import Program
 from slotlang.planning.hiding import Hiding, check_room, hiding, with_all_room, with_conjugates
 from slotlang.planning.limits import assumed_values, message_bits
 from slotlang.planning.messages import Messages, State
-from slotlang.planning.parameters import Parameters, check_scales, check_security
+from slotlang.planning.parameters import MAX_MESSAGE_BITS, Parameters, check_scales, check_security
 from slotlang.planning.ranges import MARGIN, Range, nominal_messages, range_of
 from slotlang.planning.target import Hide, Kernel, KernelChoice, Target, Wire
 from slotlang.planning.unread import with_zeros
@@ -312,7 +312,9 @@ class Draft:
     def message_bits(self) -> float:
         """Bits of modulus left above the scale of a result: within the program's bounds, or by ``message_bits`` where
         some weight has none."""
-        return message_bits(self.program) if self.needs is None else max([0.0, *self.needs.values()]) + MARGIN
+        bits = message_bits(self.program) if self.needs is None else max([0.0, *self.needs.values()]) + MARGIN
+        # what overflows a double fits no modulus
+        return min(bits, MAX_MESSAGE_BITS)
 
     def under(self, parameters: Parameters, kernel: KernelChoice = "auto") -> Plan:
         """The plan with parameters that rescale as this does, and with a kernel.

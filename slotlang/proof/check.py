@@ -64,17 +64,17 @@ class Checker:
         which takes as long as the method itself. What claims and theorems say is evaluated too, term by term. Not
         ``packed``: elements are drawn and looked up once for many points, and do not count."""
         from slotlang.graph.estimate import elements, operations, permutations
-        from slotlang.graph.ring import evaluations
+        from slotlang.graph.ring import Evaluations
 
         program, slots = self.program, self.program.slots
         reading = READING if packed else 1
-        said, known = 0, dict[str, int]()
+        said, evaluations = 0, Evaluations(program, reading)
         for goal in self.goals:
             s = goal.statement
             value = s.value if isinstance(s, Claim) else program.theorems[s.name].value
-            said += s.size * evaluations(program, value, known, reading)
+            said += s.size * evaluations.of(value)
         families = [f for f in program.families.values() if packed and f.kind != "compute"]
-        said += sum(f.size * evaluations(program, f.body, known, reading) for f in families)
+        said += sum(f.size * evaluations.of(f.body) for f in families)
         planned = slots * PLANNING_WORK * permutations(program)
         drawn = (ELEMENT_WORK if packed else 1) * elements(program)
         return (slots + OPERATION_WORK) * (operations(program) + said) + planned + drawn

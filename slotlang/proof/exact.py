@@ -49,6 +49,12 @@ class _Evaluator(PlainEvaluator):
             return super().steps(value, env, slots)
         return self._held(value, env, slots)
 
+    def _member(self, name: str, indices: tuple[int, ...], slots: Slots) -> Steps[Vector]:
+        value: Vector = yield from super()._member(name, indices, slots)
+        # a sum that waits to be added up is gone through once for each way along which it is read
+        self.prover.ring.ids(value)
+        return value
+
     def _held(self, value: FamilyRef, env: Mapping[str, Any], slots: Slots) -> Steps[Vector]:
         indices = tuple(int(evaluate(i, self.program.sizes, env)) for i in value.indices)
         held = yield self.prover.member_steps((value.name, indices))

@@ -243,11 +243,13 @@ class Expander:
                         a.re * b.im + a.im * b.re,
                         tuple(sorted(a.scalars + b.scalars)),
                         a.bound + b.bound,
-                        a.conds + b.conds,
+                        # a family that is squared again and again has the same ones twice as often every time
+                        tuple(dict.fromkeys(a.conds + b.conds)),
                         a.reads + b.reads,
                     )
                 )
-        if any(c.numerator.bit_length() > MAX_BITS for t in products for c in (t.re, t.im)):
+        numbers = (n for t in products for c in (t.re, t.im) for n in (c.numerator, c.denominator))
+        if any(n.bit_length() > MAX_BITS for n in numbers):
             raise GaveUp(f"coefficients of more than {MAX_BITS:,} bits")
         return products
 

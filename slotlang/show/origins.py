@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -102,10 +103,14 @@ def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
 
 def vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Mask:
     """At which slots a value is 0 because a bracket in it does not hold."""
-    return walked(_vanishes(program, value, env, slots))
+    return walked(_vanishes(program, value, env, slots, {}))
 
 
-def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Steps[Mask]:
+_Known: TypeAlias = dict[tuple[str, tuple[int, ...], bytes], Mask]
+"""Of members at slots, which may be read along many ways."""
+
+
+def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints, known: _Known) -> Steps[Mask]:
     match value:
         case Iverson(condition):
             true = holds(condition, program.sizes, {**program.slot_env(slots), **env})
@@ -113,18 +118,18 @@ def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Int
         case Arith("*"):
             zero = np.zeros(slots.shape, bool)
             for factor in children(value):
-                zero |= yield _vanishes(program, factor, env, slots)
+                zero |= yield _vanishes(program, factor, env, slots, known)
             return zero
         case FamilyRef(name, indices) if program.families[name].kind == "plain":
-            family = program.families[name]
-            inside: Mask = yield _vanishes(
-                program, family.body, family.env([_at(program, i, env) for i in indices]), slots
-            )
-            return inside
+            family, places = program.families[name], tuple(_at(program, i, env) for i in indices)
+            key = name, places, slots.tobytes()
+            if key not in known:
+                known[key] = yield _vanishes(program, family.body, family.env(places), slots, known)
+            return known[key]
         case _ if isinstance(value, Slotwise):
             zero = np.ones(slots.shape, bool)
             for part in children(value):
-                zero &= yield _vanishes(program, part, env, slots)
+                zero &= yield _vanishes(program, part, env, slots, known)
             return zero
         case _:
             return np.zeros(slots.shape, bool)

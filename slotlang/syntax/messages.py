@@ -79,6 +79,17 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 _CONTINUES = {"+", "-", "*", "**", "/", "//", "%", "@", "<<", ">>", "==", "!=", "<", "<=", ">", ">=", "=", ",", ":"}
 _GOES_ON = "a statement ends with its line; to go on in the next one, open a parenthesis"
+_CHOICE = "there are no if statements; a value chooses by integers: S[k < 5] = (X if k == 0 else S[k - 1])"
+_LOOP = "there are no loops; a family is defined for all its indices at once: Y[k < 5] = ..."
+_CONTROL = {
+    "for": _LOOP,
+    "while": _LOOP,
+    "if": _CHOICE,
+    "elif": _CHOICE,
+    "else": _CHOICE,
+    "return": "what a program computes is said by output y[...] = ...",
+}
+"""Statements of other languages."""
 _STARTS = "a statement starts with a keyword, or defines a family: NAME[q < R] = ..."
 
 
@@ -181,6 +192,8 @@ def _number_hint(text: str) -> str:
 
 def _start_hint(m: _Mistake) -> str:
     """For a statement that goes wrong after its first word, when that word is not of the language."""
+    if m.first in _CONTROL and m.found != "=":
+        return _CONTROL[m.first]
     if _NAME.fullmatch(m.first) and m.first not in RESERVED and m.expected <= {"EQUAL", "LSQB"}:
         return closest(m.first, STATEMENT_WORDS) or (_GOES_ON if m.indented else _STARTS)
     return ""

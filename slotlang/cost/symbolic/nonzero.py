@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
+from typing import TypeAlias
 
 from slotlang.cost.symbolic.ranges import ends
 from slotlang.cost.symbolic.sizes import Decisions, NoFormula, plain
 from slotlang.cost.symbolic.steps import ONE, ZERO, difference
 from slotlang.cost.symbolic.values import extent
 from slotlang.cost.vanishing import Vanishing
+from slotlang.meaning.deep import Steps, walked
 from slotlang.meaning.integers import (
     SLOT,
     And,
@@ -62,9 +64,14 @@ from slotlang.schedule import ops
 
 MAX_SLOTS = 64
 """Slots looked at for one family."""
+MAX_ALTERNATIVES = 256
+"""Sets of conditions looked at for one slot: any one of them would do."""
+MAX_MEMBERS = 1 << 12
+"""Members at rotations that are looked at for one slot; of others none is known not to be zero."""
 _OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 
 Extents = Mapping[str, Int]
+_Known: TypeAlias = dict[tuple[str, tuple[Int, ...], Int], list[list[Cond]]]
 
 
 class Nonzero:
@@ -175,8 +182,13 @@ class Nonzero:
 
         return get
 
-    def _alternatives(self, value: Value, digits: Mapping[str, Int], shift: Int = ZERO) -> list[list[Cond]]:
-        """Conditions each of which makes a value not zero in a slot, for weights in general position."""
+    def _alternatives(self, value: Value, digits: Mapping[str, Int]) -> list[list[Cond]]:
+        """Conditions each of which makes a value not zero in a slot, for weights in general position; at most
+        ``MAX_ALTERNATIVES`` of them."""
+        return walked(self._found(value, digits, ZERO, {}))
+
+    def _found(self, value: Value, digits: Mapping[str, Int], shift: Int, known: _Known) -> Steps[list[list[Cond]]]:
+        """``known``: of members, which may be read along many ways."""
         place = self._place(digits, shift)
         match value:
             case Const(re, im):
@@ -198,23 +210,32 @@ class Nonzero:
                 at = tuple(substitute(i, place) for i in indices)
                 return [list(within(at, self.program.extents(form))) if padded else []]
             case FamilyRef(name, indices):
-                family = self.program.families[name]
-                return self._alternatives(renamed(family.body, family.env(indices)), digits, shift)
+                family, key = self.program.families[name], (name, indices, shift)
+                if key not in known and len(known) >= MAX_MEMBERS:
+                    return []
+                if key not in known:
+                    known[key] = yield self._found(renamed(family.body, family.env(indices)), digits, shift, known)
+                return known[key]
             case Negate(inner) | Conj(inner):
-                return self._alternatives(inner, digits, shift)
+                return (yield self._found(inner, digits, shift, known))
             case Shift(inner, amount):
-                return self._alternatives(inner, digits, add(shift, amount))
+                return (yield self._found(inner, digits, add(shift, amount), known))
             case Arith("*", left, right):
-                a, b = self._alternatives(left, digits, shift), self._alternatives(right, digits, shift)
-                return [x + y for x in a for y in b]
+                a = yield self._found(left, digits, shift, known)
+                b = yield self._found(right, digits, shift, known)
+                pairs = islice(product(a, b), MAX_ALTERNATIVES)
+                # a member that is multiplied by itself has the same conditions twice
+                return [list(dict.fromkeys((*x, *y))) for x, y in pairs]
             case Arith(_, left, right):
                 if not self._cannot_cancel(left, right):
                     return []
-                return self._alternatives(left, digits, shift) + self._alternatives(right, digits, shift)
+                a = yield self._found(left, digits, shift, known)
+                b = yield self._found(right, digits, shift, known)
+                return [*a, *b][:MAX_ALTERNATIVES]
             case SumOver(var, body=body):
                 reads = [n for n in nodes(body) if isinstance(n, Read) and IntVar(var) in n.indices]
                 first = renamed(body, {var: ZERO})
-                return self._alternatives(first, digits, shift) if len(reads) == 1 else []
+                return (yield self._found(first, digits, shift, known)) if len(reads) == 1 else []
             case _:
                 return []
 
@@ -355,20 +376,22 @@ def _last(schedule: ops.Schedule) -> Iterator[tuple[str, str]]:
     hiding may put zeros into these."""
     bodies = {f.name: f.body for f in schedule.ciphers}
 
-    def visit(op: ops.Op) -> Iterator[str]:
-        match op:
-            case ops.Ref(name):
-                body = bodies[name]
-                if body is not None:
-                    yield from visit(body)
-            case ops.MulPlain(value, ref) | ops.AddPlain(value, ref):
-                yield ref.family
-                yield from visit(value)
-            case ops.Sum() | ops.Add() | ops.Neg() | ops.Conjugate() | ops.Rescale():
-                for child in ops.children(op):
-                    yield from visit(child)
-            case _:
-                return
+    def behind(name: str) -> Iterator[str]:
+        seen, waiting = {name}, [bodies[name]]
+        while waiting:
+            match waiting.pop():
+                case ops.Ref(read):
+                    # a member may be read along many ways
+                    if read not in seen:
+                        seen.add(read)
+                        waiting.append(bodies[read])
+                case ops.MulPlain(value, ref) | ops.AddPlain(value, ref):
+                    yield ref.family
+                    waiting.append(value)
+                case ops.Sum() | ops.Add() | ops.Neg() | ops.Conjugate() | ops.Rescale() as op:
+                    waiting.extend(reversed(list(ops.children(op))))
+                case _:
+                    pass
 
     for name in dict.fromkeys(output.family.name for output in schedule.outputs):
-        yield from ((name, found) for found in visit(ops.Ref(name, ())))
+        yield from ((name, found) for found in behind(name))
