@@ -223,7 +223,7 @@ class PlainEvaluator:
             case FamilyRef(name, indices):
                 places = tuple(int(evaluate(i, self.program.sizes, env)) for i in indices)
                 if name in self._shared:
-                    return (yield from self._member(name, places, slots))
+                    return (yield from self._once(name, places, slots))
                 family = self.program.families[name]
                 return (yield self.steps(family.body, family.env(places), slots))
             case Negate(inner_value):
@@ -243,11 +243,11 @@ class PlainEvaluator:
             case _:
                 raise AssertionError(value)
 
-    def _member(self, name: str, indices: tuple[int, ...], slots: Slots) -> Steps[Any]:
+    def _once(self, name: str, indices: tuple[int, ...], slots: Slots) -> Steps[Any]:
         """A member at some slots, by what is remembered of it."""
         if slots is not self.all_slots and len(slots) >= self.program.slots:
             # rotations by many steps read one member at as many places: what it holds at all slots tells all of them
-            whole = yield from self._member(name, indices, self.all_slots)
+            whole = yield from self._once(name, indices, self.all_slots)
             if isinstance(whole, np.ndarray):
                 return whole[..., slots] if whole.ndim and whole.shape[-1] > 1 else whole
         key = (name, indices, None if slots is self.all_slots else slots.tobytes())

@@ -185,8 +185,7 @@ def _element_hint(scope: Scope, local: Local, name: str, shape: tuple[int, ...])
     known = ", ".join([*sizes, *([SLOT] if slots else [])])
     if "..." not in indices:
         return f"write {text}"
-    each = "each" if indices.count("...") > 1 else "the"
-    return f"write {text}, an index in place of {each} ...: known here: {known}" if known else f"write {text}"
+    return f"write {text} with an index for each ...; known here: {known}" if known else f"write {text}"
 
 
 def _index(

@@ -49,8 +49,8 @@ class _Evaluator(PlainEvaluator):
             return super().steps(value, env, slots)
         return self._held(value, env, slots)
 
-    def _member(self, name: str, indices: tuple[int, ...], slots: Slots) -> Steps[Vector]:
-        value: Vector = yield from super()._member(name, indices, slots)
+    def _once(self, name: str, indices: tuple[int, ...], slots: Slots) -> Steps[Vector]:
+        value: Vector = yield from super()._once(name, indices, slots)
         # a sum that waits to be added up is gone through once for each way along which it is read
         self.prover.ring.ids(value)
         return value

@@ -217,9 +217,11 @@ class Nonzero:
                     known[key] = yield self._found(renamed(family.body, family.env(indices)), digits, shift, known)
                 return known[key]
             case Negate(inner) | Conj(inner):
-                return (yield self._found(inner, digits, shift, known))
+                of: list[list[Cond]] = yield self._found(inner, digits, shift, known)
+                return of
             case Shift(inner, amount):
-                return (yield self._found(inner, digits, add(shift, amount), known))
+                moved: list[list[Cond]] = yield self._found(inner, digits, add(shift, amount), known)
+                return moved
             case Arith("*", left, right):
                 a = yield self._found(left, digits, shift, known)
                 b = yield self._found(right, digits, shift, known)
