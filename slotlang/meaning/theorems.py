@@ -28,8 +28,8 @@ from slotlang.meaning.value import (
     rebuilt,
     renamed,
 )
-from slotlang.syntax import tree, walk
-from slotlang.syntax.walk import parts
+from slotlang.syntax import tree
+from slotlang.syntax.walk import by_elements, parts
 
 
 def theorem(scope: Scope, prove: tree.Prove) -> Theorem:
@@ -37,18 +37,20 @@ def theorem(scope: Scope, prove: tree.Prove) -> Theorem:
 
     Raises SL201 to SL209 (names and integers), SL220 to SL222 (tensor expressions), SL301 to SL308 (values).
     """
-    if not prove.binders and any(isinstance(e, tree.Index | tree.Sum | tree.Bracket) for e in walk.nodes(prove.value)):
-        return _number(scope, prove)
-    return _by_elements(scope, prove) if prove.binders else _of_tensor(scope, prove)
+    if not by_elements(prove):
+        return _of_tensor(scope, prove)
+    return _by_elements(scope, prove) if prove.binders else _number(scope, prove)
 
 
 def _number(scope: Scope, prove: tree.Prove) -> Theorem:
-    """One number, made of elements: ``prove y == a[0] * b[0]``. Where it is no number by itself, which index each
-    element has is missing: SL221 says how to give it."""
+    """One number, made of elements: ``prove y == a[0] * b[0]``. Where a name in it is not known, the indices of the
+    result are missing: SL221 says how to give them."""
     try:
         return _by_elements(scope, prove)
-    except SlotError:
-        _of_tensor(scope, prove)
+    except SlotError as problem:
+        if {d.code for d in problem.diagnostics} <= {"SL201", "SL207"}:
+            # raises, as its parts are no tensors
+            _of_tensor(scope, prove)
         raise
 
 

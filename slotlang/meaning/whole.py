@@ -13,6 +13,13 @@ from slotlang.source import Span
 from slotlang.syntax import tree
 
 
+def _indices_hint(output: Output, of_a_tensor: bool) -> str:
+    if not of_a_tensor:
+        return "a number has no indices: output y = S where slot == 0"
+    one_number = f", or say what one number is: prove {output.name} == a[0] * b[0]"
+    return f"give each dimension one index{'' if output.indices else one_number}"
+
+
 def check_whole(
     syntax: tree.Program, outputs: Sequence[Output], theorems: Mapping[str, Theorem], problems: list[Diagnostic]
 ) -> None:
@@ -29,7 +36,7 @@ def check_whole(
                 "SL303",
                 f"'{output.name}' has {count(len(shape), 'dimension')}, and {given(output.indices)}",
                 name_span(output.name, output.span),
-                "give each dimension one index" if shape else "a number has no indices: output y = S where slot == 0",
+                _indices_hint(output, bool(shape)),
                 f"line {said.span.line} proves it equal to {said.text}, "
                 + (f"whose shape is {shape_text(shape)}" if shape else "which is a number"),
             )

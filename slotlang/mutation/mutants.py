@@ -26,6 +26,7 @@ from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
 from slotlang.syntax.printer import statement_text
+from slotlang.syntax.walk import by_elements
 
 
 def one_line(text: str) -> str:
@@ -151,7 +152,7 @@ def _statement_edits(s: tree.Statement, names: Names) -> Iterator[Edit]:
                 yield replace(edit, kind="claim")
         case tree.Output():
             yield from _output_edits(s, names)
-        case tree.Prove(_, value, binders=binders) if binders:
+        case tree.Prove(_, value, binders=binders) if by_elements(s):
             inside = replace(names.inside(b.name for b in binders), systems=())
             edits = chain(
                 within(binder_edits(binders, names), lambda new: replace(s, binders=new)),

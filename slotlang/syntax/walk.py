@@ -50,6 +50,11 @@ def nodes(node: Any) -> Iterator[Any]:
             waiting.extend(reversed(tuple(parts(one))))
 
 
+def by_elements(prove: tree.Prove) -> bool:
+    """Whether a theorem says what elements of the result are: each one, by its indices, or a number's only one."""
+    return bool(prove.binders) or any(isinstance(e, tree.Index | tree.Sum | tree.Bracket) for e in nodes(prove.value))
+
+
 def names(node: Any) -> frozenset[str]:
     """Names used in a tree or in several, those of permutations too."""
     used = set()

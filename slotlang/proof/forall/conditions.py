@@ -47,6 +47,7 @@ from slotlang.proof.forall.condition_kinds import (
 )
 from slotlang.proof.forall.written_out import WrittenOut
 from slotlang.syntax import tree
+from slotlang.syntax.walk import by_elements
 
 
 def conditions(
@@ -145,7 +146,7 @@ class _Reader:
             case tree.Prove(_, value, binders=binders):
                 for binder in binders:
                     self._extent(binder.extent)
-                if binders:
+                if by_elements(statement):
                     self._value(value)
                 else:
                     self._shape(value)
