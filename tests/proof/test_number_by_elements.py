@@ -41,7 +41,7 @@ prove z == sum i < 4: a[i] * b[i]
     ],
 )
 def test_they_are_decided(old: str, new: str, verdict: str) -> None:
-    assert api.check(bind_text(TEXT.replace(old, new))).verdict == verdict
+    assert api.check(bind_text(TEXT.replace(old, new))).status == verdict
 
 
 def test_they_hold_for_all_sizes_and_are_rechecked_without_the_prover(tmp_path: Path) -> None:
@@ -72,12 +72,14 @@ def test_modules_compute_them() -> None:
 
 @pytest.mark.parametrize("element", ["a[h]", "a[i]"])
 def test_a_missing_index_of_the_result_is_asked_for(element: str) -> None:
-    with pytest.raises(SlotError, match=r"SL221: [^\\0]*hint: elements stand in a theorem by elements: prove y\[i < n\]"):
+    with pytest.raises(
+        SlotError, match=r"(?s)SL221: .*hint: elements stand in a theorem by elements: prove y\[i < n\]"
+    ):
         bind_text(TEXT.replace("prove y == a[0] * b[0]", f"prove y == {element} * b[0]"))
 
 
 def test_a_result_of_many_elements_that_is_output_as_one_number() -> None:
-    with pytest.raises(SlotError, match=r"SL303: [^\\0]*one number is: prove y == a\[0\] \* b\[0\]"):
+    with pytest.raises(SlotError, match=r"(?s)SL303: .*one number is: prove y == a\[0\] \* b\[0\]"):
         bind_text(TEXT.replace("prove y ==", "prove y[i < n] =="))
 
 
