@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from slotlang.diagnostics import SlotError, error
+from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.meaning.bind_value import binder_extent, slot_value
 from slotlang.meaning.elements import Elements
 from slotlang.meaning.integers import IntVar
@@ -44,14 +44,20 @@ def theorem(scope: Scope, prove: tree.Prove) -> Theorem:
 
 def _number(scope: Scope, prove: tree.Prove) -> Theorem:
     """One number, made of elements: ``prove y == a[0] * b[0]``. Where a name in it is not known, the indices of the
-    result are missing: SL221 says how to give them."""
+    result are missing, and where a tensor stands in it as a whole, its elements' indices are: SL221 says how to give
+    them."""
     try:
         return _by_elements(scope, prove)
     except SlotError as problem:
-        if {d.code for d in problem.diagnostics} <= {"SL201", "SL207"}:
+        if all(d.code in ("SL201", "SL207") or _is_whole(d) for d in problem.diagnostics):
             # raises, as its parts are no tensors
             _of_tensor(scope, prove)
         raise
+
+
+def _is_whole(problem: Diagnostic) -> bool:
+    """Whether a tensor stands where one of its elements is wanted."""
+    return problem.code == "SL303" and problem.span is not None and problem.span.text.isidentifier()
 
 
 def _of_tensor(scope: Scope, prove: tree.Prove) -> Theorem:
