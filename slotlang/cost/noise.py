@@ -110,7 +110,11 @@ class Gains:
         """A bound on the standard deviation of a coefficient's noise, in units of the message, in a state with this
         reach. ``limit``: how many times as large as for inputs of unit variance a slot may be; ``spread``: as its root
         mean square over the slots of an uploaded ciphertext may be."""
-        total = 0.0
+        return sum(self.amplitudes(setting, reach, limit, spread))
+
+    def amplitudes(self, setting: Setting, reach: Mapping[Source, float], limit: float, spread: float) -> list[float]:
+        """What each source adds to ``largest_noise``, in their order."""
+        found = []
         for source, amplitude in reach.items():
             slots = variance(Place(source.kind, source.level, source.products), setting)
             coefficient = slots if source.kind in ("factor", "added") else slots / setting.degree
@@ -119,8 +123,8 @@ class Gains:
             # plaintexts that multiply it are rounded
             for level, products, bits in source.factors:
                 grown *= 1 + exp2(bits - setting.plain_bits(level, products))
-            total += amplitude * sqrt(coefficient) * grown
-        return total
+            found.append(amplitude * sqrt(coefficient) * grown)
+        return found
 
     def widened(self, wider: Wider) -> Gains:
         """The gains of the same schedule with longer sums. Contents of sums do not change, since weights have a
@@ -183,11 +187,17 @@ def variance(place: Place, setting: Setting) -> float:
                 return n * n * ERROR_VARIANCE * digits / 4 * units
             return n * (n * ERROR_VARIANCE * digits / 12 + dropped_variance(n)) * units
         case "cut" | "cut half":
-            return n * sum(cut_variances(n, setting.cut_at(level), halved=kind == "cut half")) * units
+            return cut_noise(n, setting.cut_at(level), units, halved=kind == "cut half")
         case "rescale" | "rescale open":
             return n * dropped_variance(n, 3 if kind == "rescale open" else 2) * units
         case _:
             raise AssertionError(kind)
+
+
+def cut_noise(degree: int, bits: tuple[int, int], units: float, *, halved: bool) -> float:
+    """Mean square in a slot of leaving out last ``bits`` of a result, of c0 and of c1. ``units``: the square of what 1
+    of a coefficient is worth."""
+    return degree * sum(cut_variances(degree, bits, halved=halved)) * units
 
 
 def rounding(bits: float, constant: complex | None, *, exact: bool) -> float:

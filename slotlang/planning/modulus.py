@@ -75,7 +75,7 @@ class Modulus:
         return max([MASK_MARGIN, *(bits + MARGIN for (level, _), bits in self.needs.items() if level == last)])
 
     @cached_property
-    def _largest(self) -> tuple[float, float]:
+    def largest_inputs(self) -> tuple[float, float]:
         """How many times as large as for inputs of unit variance a slot may be, and the root mean square of inputs."""
         program = self.draft.program
         return exp2(message_bits(program) - GUARD_BITS), largest_spread(program)
@@ -121,15 +121,18 @@ class Modulus:
     def holds_noise(self, p: Parameters) -> bool:
         """Whether messages that are read fit their modulus with all their noise, as the guarantee bounds it, where
         weights are as is assumed."""
-        for state, reach in self.gains.reach.items():
-            level, products = state
-            noise = NOISE * self.gains.largest_noise(p, reach, *self._largest)
-            modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            # where messages are estimated a bit of the room is for larger weights, and noise may share it
-            room = self.room(self.gains.peaks[state]) - 1 if self.needs is None else self.needs.get(state, 0.0)
-            if modulus < log2(exp2(room) + noise):
-                return False
-        return True
+        return all(
+            self.leaves(p, state, self.gains.largest_noise(p, reach, *self.largest_inputs))
+            for state, reach in self.gains.reach.items()
+        )
+
+    def leaves(self, p: Parameters, state: State, noise: float) -> bool:
+        """Whether the messages of a state leave room for noise of this standard deviation."""
+        level, products = state
+        modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
+        # where messages are estimated a bit of the room is for larger weights, and noise may share it
+        room = self.room(self.gains.peaks[state]) - 1 if self.needs is None else self.needs.get(state, 0.0)
+        return modulus >= log2(exp2(room) + NOISE * noise)
 
     def _holds(self, p: Parameters, needs: Mapping[State, float]) -> bool:
         """Whether every message that is read has the bits it needs, with the exact primes."""
