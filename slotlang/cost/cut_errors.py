@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp2, inf, isfinite, log2, sqrt
 
-from slotlang.cost.noise import SPIKE_SAFETY, Gains, Place, Setting, cut_noise, variance
+from slotlang.cost.noise import SPIKE_SAFETY, Gains, Place, Remembered, Setting, cut_noise, variance
 from slotlang.cost.noise_reach import Source
 from slotlang_runtime.noise import DOUBLE, ROUNDING, SAFETY, SECRET_VARIANCE
 
@@ -33,7 +33,7 @@ class CutErrors:
     results at one prime. The same number to the last bit: terms are added up in the same order."""
 
     def __init__(self, gains: Gains, setting: Setting) -> None:
-        self._degree = setting.degree
+        self._degree, setting = setting.degree, Remembered(setting)
         self._parts = [_part(part, setting) for part in gains.results.values() or [gains]]
 
     def __call__(self, bits: Bits) -> float:

@@ -49,6 +49,24 @@ class Setting(Protocol):
         """Scale of a plaintext that multiplies it, log2."""
 
 
+class Remembered:
+    """A setting that finds the scale of each state once: many sources of noise enter in the same ones."""
+
+    __slots__ = ("_carried", "_setting", "cut_at", "degree", "plain_bits", "primes", "scales")
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting, self._carried = setting, dict[tuple[int, int], float]()
+        self.degree, self.primes, self.scales = setting.degree, setting.primes, setting.scales
+        self.plain_bits, self.cut_at = setting.plain_bits, setting.cut_at
+
+    def carried_bits(self, level: int, products: int) -> float:
+        """Scale of a ciphertext, log2."""
+        found = self._carried.get((level, products))
+        if found is None:
+            found = self._carried[level, products] = self._setting.carried_bits(level, products)
+        return found
+
+
 class Place(NamedTuple):
     """A kind of noise and where it enters: primes dropped, and products whose scale the ciphertext carries."""
 
@@ -114,7 +132,7 @@ class Gains:
 
     def amplitudes(self, setting: Setting, reach: Mapping[Source, float], limit: float, spread: float) -> list[float]:
         """What each source adds to ``largest_noise``, in their order."""
-        found = []
+        setting, found = Remembered(setting), []
         for source, amplitude in reach.items():
             slots = variance(Place(source.kind, source.level, source.products), setting)
             coefficient = slots if source.kind in ("factor", "added") else slots / setting.degree
@@ -151,6 +169,7 @@ class Gains:
         return replace(self, sources=sources, results=parts, reach=reach)
 
     def _weighted(self, setting: Setting, flat: float, peaked: float) -> float:
+        setting = Remembered(setting)
         # Python's floats overflow to infinity without a warning
         total = sum(
             (peaked if place.kind == "spike" else flat) ** 2 * float(gain) * variance(place, setting)

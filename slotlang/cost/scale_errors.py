@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import exp2, sqrt
 
-from slotlang.cost.noise import SPIKE_SAFETY, Gains, Setting, rounding, variance
+from slotlang.cost.noise import SPIKE_SAFETY, Gains, Remembered, Setting, rounding, variance
 from slotlang_runtime.noise import DOUBLE, SAFETY
 
 
@@ -66,6 +66,7 @@ class ScaleErrors:
     def __init__(self, gains: Gains, setting: Setting, scales: Sequence[int], drops: Sequence[int]) -> None:
         self._scales = tuple(scales)
         self._rounded: dict[tuple[_Known, int], float] = {}
+        setting = Remembered(setting)
         self._parts = [_part(part, setting, (0, *drops)) for part in gains.results.values() or [gains]]
 
     def __call__(self, scales: Sequence[int]) -> float:

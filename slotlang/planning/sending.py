@@ -59,7 +59,7 @@ class Sending:
                 if (known := self._known(p)) is not None:
                     # worked out when it is its turn again
                     heappush(waiting, (self.size(replace(p, cut=known[1:])), number, p, known))
-            else:
+            elif known[0].precise((0, 0)):
                 made = min([p, *known[0].fewest(*known[1:])], key=self.size)
                 if (size := (self.size(made), number)) < least:
                     best, least = Fit(self.modulus.gains.error(made), made), size
@@ -86,17 +86,18 @@ class Sending:
         return first, second
 
     def _known(self, p: Parameters) -> tuple[Cuts, int, int] | None:
-        """The most bits that can be left out of c0, and of c1, if that is all; None where parameters do not hold."""
+        """The most bits that the error allows to leave out of c0, and of c1, if that is all; None where parameters do
+        not fit, or are not precise."""
         if not self.modulus.fits(p):
             return None
         cuts = Cuts(self.modulus, p, self.precision)
-        if not cuts.precise((0, 0)):
+        if not cuts.small((0, 0)):
             return None
         first, second = self._alone(p)
         return (
             cuts,
-            largest(lambda bits: cuts.precise((bits, 0)), first),
-            largest(lambda bits: cuts.precise((0, bits)), second),
+            largest(lambda bits: cuts.small((bits, 0)), first),
+            largest(lambda bits: cuts.small((0, bits)), second),
         )
 
     def _precise(self, p: Parameters) -> bool:
