@@ -78,8 +78,8 @@ def choose(
     check_slots(program.slots, program.span)
     search = _Search(known_of(program, target, wider, share), target, target.precision, profile or find_profile())
     for shape, keys in search.candidates():
-        found = search.known.best(shape, keys)
-        if search.precise(found):
+        found = search.reached(shape, keys)
+        if found is not None:
             chosen = search.smallest(shape, keys, found)
             # noise may take more than its margin
             if search.holds(shape, keys, chosen):
@@ -115,7 +115,7 @@ class _Search:
             seconds, shape, keys = heappop(waiting)
             if keys is not None or self._fits(shape, ()):
                 yield shape, keys or ()
-            elif self.precise(self.known.best(shape, ())):
+            elif self.reached(shape, ()) is not None:
                 # fewer keys take more time, and are no more precise
                 chosen = self._within(shape)
                 if chosen is not None:
@@ -170,6 +170,13 @@ class _Search:
         return status == "proved" or (
             status == "conditional" and self.known.modulus(shape, keys).holds_noise(chosen.plan.parameters)
         )
+
+    def reached(self, shape: Shape, keys: Keys) -> Fit | None:
+        """The smallest error of a shape and its parameters, if it is small enough."""
+        if self.known.modulus(shape, keys).least_error() > self.precision:
+            return None
+        found = self.known.best(shape, keys)
+        return found if self.precise(found) else None
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
         """Whether some parameters reach the precision."""

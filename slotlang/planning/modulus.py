@@ -9,7 +9,7 @@ from math import ceil, exp2, inf, isfinite, log2, prod
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_MARGIN, Gains
-from slotlang.cost.scale_errors import ScaleErrors
+from slotlang.cost.scale_errors import ScaleErrors, rounding_error
 from slotlang.planning.limits import GUARD_BITS, largest_spread, message_bits
 from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
@@ -156,25 +156,40 @@ class Modulus:
     def shared(self, primes: tuple[int, ...]) -> Parameters | None:
         """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts;
         None where they do not fit."""
-        if self.needs is not None:
-            return self._shared(primes, self.message_bits)
-        peaks = self.gains.peaks
-        built = self.draft.built
-        last = [
-            peak
-            for (level, products), peak in peaks.items()
-            if (0, *built.drops)[level] + products == built.depth and len(built.drops) == level
-        ]
-        needed = max(map(self.room, peaks.values()), default=self.message_bits)
-        for free in dict.fromkeys((max(map(self.room, last), default=needed), needed)):
+        for free in self._rooms:
             if (found := self._shared(primes, free)) is not None:
                 return found
         return None
 
+    @cached_property
+    def _rooms(self) -> tuple[float, ...]:
+        """Bits of the modulus that are tried to be left above the scale of results, the fewest first."""
+        if self.needs is not None:
+            free = [self.message_bits]
+        else:
+            built, peaks = self.draft.built, self.gains.peaks
+            last = [
+                peak
+                for (level, products), peak in peaks.items()
+                if (0, *built.drops)[level] + products == built.depth and len(built.drops) == level
+            ]
+            needed = max(map(self.room, peaks.values()), default=self.message_bits)
+            free = [max(map(self.room, last), default=needed), needed]
+        return tuple(dict.fromkeys(max([bits, *self.masks.values()]) for bits in free))
+
+    def least_error(self) -> float:
+        """No more than the error of any parameters: that of rounding alone, with real numbers of bits as scales, which
+        all bits of the largest modulus are shared between. 0 where primes are dropped, or ciphertexts multiplied, and
+        other limits hold."""
+        built, bits = self.draft.built, min(self._rooms)
+        if built.drops or built.multiplies_ciphertexts:
+            return 0.0
+        most = min(self.largest * self.data_primes, MAX_MODULUS_BITS[self.degree] - LEAST_PRIME) - bits
+        return max(rounding_error(part, most) for part in self.gains.results.values() or [self.gains])
+
     def _shared(self, primes: tuple[int, ...], free: float) -> Parameters | None:
         built = self.draft.built
         factors = built.depth + 1
-        free = max([free, *self.masks.values()])
         if not isfinite(free):
             # squares of the weights exceed doubles
             return None
