@@ -263,12 +263,11 @@ class _Backwards:
 
     def _reads(self) -> dict[int, np.ndarray]:
         """Slots of each returned node, in both parts, that an output reads."""
-        slot = self.program.slot_env(np.arange(self.program.slots))
         used: dict[int, np.ndarray] = {}
         for out in self.graph.outputs:
             rows = {"re": [0], "im": [1], None: [0, 1]}[out.output.part]
             there = used.setdefault(out.node, np.zeros((2, self.program.slots), bool))
-            there[rows] |= self.program.read_slots(out.output, out.binders, slot)
+            there[rows] |= self.contents.read_slots(out.output, out.binders)
         return used
 
     def _results(
@@ -276,13 +275,12 @@ class _Backwards:
     ) -> dict[int, Power]:
         """The gain of the noise in each ciphertext that is returned for one theorem."""
         program = self.program
-        slot = program.slot_env(np.arange(program.slots))
         grown: dict[int, Power] = {}
         read: list[tuple[Output, int, np.ndarray, float]] = []
         total = 0
         for out in self.graph.outputs:
             if out.output.name == name:
-                inside = program.read_slots(out.output, out.binders, slot)
+                inside = self.contents.read_slots(out.output, out.binders)
                 share = 0.25 if out.output.family.name in self.doubled else 1.0
                 read.append((out.output, out.node, inside, share))
                 total += int(inside.sum())

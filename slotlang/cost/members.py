@@ -45,7 +45,6 @@ class Members:
             self.how = "each"
         else:
             self.how = "largest" if largest else "mean"
-        self._likeness: dict[str, Likeness] = {}
         self._used: dict[str, dict[tuple[int, ...], None]] = {}
 
     def place(self, member: Member) -> tuple[object, ...]:
@@ -69,10 +68,11 @@ class Members:
         return known[place]
 
     def _alike(self, name: str, indices: tuple[int, ...]) -> tuple[int, ...]:
-        if name not in self._likeness:
+        likeness = self.contents.likeness
+        if name not in likeness:
             family = self.graph.schedule.plains.get(name) or self.program.families[name]
-            self._likeness[name] = Likeness(self.program, family)
-        return self._likeness[name].of(indices)
+            likeness[name] = Likeness(self.program, family)
+        return likeness[name].of(indices)
 
     def _own(self, member: Member) -> Power:
         name, indices = member

@@ -49,6 +49,24 @@ class Setting(Protocol):
         """Scale of a plaintext that multiplies it, log2."""
 
 
+class Remembered:
+    """A setting that finds the scale of each state once: many sources of noise enter in the same ones."""
+
+    __slots__ = ("_carried", "_setting", "cut_at", "degree", "plain_bits", "primes", "scales")
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting, self._carried = setting, dict[tuple[int, int], float]()
+        self.degree, self.primes, self.scales = setting.degree, setting.primes, setting.scales
+        self.plain_bits, self.cut_at = setting.plain_bits, setting.cut_at
+
+    def carried_bits(self, level: int, products: int) -> float:
+        """Scale of a ciphertext, log2."""
+        found = self._carried.get((level, products))
+        if found is None:
+            found = self._carried[level, products] = self._setting.carried_bits(level, products)
+        return found
+
+
 class Place(NamedTuple):
     """A kind of noise and where it enters: primes dropped, and products whose scale the ciphertext carries."""
 
@@ -110,7 +128,11 @@ class Gains:
         """A bound on the standard deviation of a coefficient's noise, in units of the message, in a state with this
         reach. ``limit``: how many times as large as for inputs of unit variance a slot may be; ``spread``: as its root
         mean square over the slots of an uploaded ciphertext may be."""
-        total = 0.0
+        return sum(self.amplitudes(setting, reach, limit, spread))
+
+    def amplitudes(self, setting: Setting, reach: Mapping[Source, float], limit: float, spread: float) -> list[float]:
+        """What each source adds to ``largest_noise``, in their order."""
+        setting, found = Remembered(setting), []
         for source, amplitude in reach.items():
             slots = variance(Place(source.kind, source.level, source.products), setting)
             coefficient = slots if source.kind in ("factor", "added") else slots / setting.degree
@@ -119,8 +141,8 @@ class Gains:
             # plaintexts that multiply it are rounded
             for level, products, bits in source.factors:
                 grown *= 1 + exp2(bits - setting.plain_bits(level, products))
-            total += amplitude * sqrt(coefficient) * grown
-        return total
+            found.append(amplitude * sqrt(coefficient) * grown)
+        return found
 
     def widened(self, wider: Wider) -> Gains:
         """The gains of the same schedule with longer sums. Contents of sums do not change, since weights have a
@@ -147,6 +169,7 @@ class Gains:
         return replace(self, sources=sources, results=parts, reach=reach)
 
     def _weighted(self, setting: Setting, flat: float, peaked: float) -> float:
+        setting = Remembered(setting)
         # Python's floats overflow to infinity without a warning
         total = sum(
             (peaked if place.kind == "spike" else flat) ** 2 * float(gain) * variance(place, setting)
@@ -183,11 +206,17 @@ def variance(place: Place, setting: Setting) -> float:
                 return n * n * ERROR_VARIANCE * digits / 4 * units
             return n * (n * ERROR_VARIANCE * digits / 12 + dropped_variance(n)) * units
         case "cut" | "cut half":
-            return n * sum(cut_variances(n, setting.cut_at(level), halved=kind == "cut half")) * units
+            return cut_noise(n, setting.cut_at(level), units, halved=kind == "cut half")
         case "rescale" | "rescale open":
             return n * dropped_variance(n, 3 if kind == "rescale open" else 2) * units
         case _:
             raise AssertionError(kind)
+
+
+def cut_noise(degree: int, bits: tuple[int, int], units: float, *, halved: bool) -> float:
+    """Mean square in a slot of leaving out last ``bits`` of a result, of c0 and of c1. ``units``: the square of what 1
+    of a coefficient is worth."""
+    return degree * sum(cut_variances(degree, bits, halved=halved)) * units
 
 
 def rounding(bits: float, constant: complex | None, *, exact: bool) -> float:

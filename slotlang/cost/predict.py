@@ -151,11 +151,11 @@ def encryption_calls(graph: Graph, data_primes: int) -> Calls:
     """Primitives of the client before it sends: pack, encode, encrypt, save."""
     program = graph.schedule.program
     calls: Calls = Counter()
-    for node in graph.of_kind("cipher"):
-        assert node.plain is not None, "an input has a name"
-        shape = vector_shape(program, program.families[node.plain[0]].body)
-        calls += vector_calls(shape, program.slots)
-        calls["send_complex" if shape.imaginary else "send_real", data_primes] += 1
+    for name, times in Counter(node.plain[0] for node in graph.of_kind("cipher") if node.plain is not None).items():
+        shape = vector_shape(program, program.families[name].body)
+        for call, once in vector_calls(shape, program.slots).items():
+            calls[call] += once * times
+        calls["send_complex" if shape.imaginary else "send_real", data_primes] += times
     return calls
 
 

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import exp2, sqrt
+from math import exp2, inf, isfinite, log2, sqrt
 
-from slotlang.cost.noise import SPIKE_SAFETY, Gains, Setting, rounding, variance
-from slotlang_runtime.noise import DOUBLE, SAFETY
+from slotlang.cost.noise import SPIKE_SAFETY, Gains, Remembered, Setting, rounding, variance
+from slotlang_runtime.noise import DOUBLE, ERROR_VARIANCE, ROUNDING, SAFETY
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class ScaleErrors:
     def __init__(self, gains: Gains, setting: Setting, scales: Sequence[int], drops: Sequence[int]) -> None:
         self._scales = tuple(scales)
         self._rounded: dict[tuple[_Known, int], float] = {}
+        setting = Remembered(setting)
         self._parts = [_part(part, setting, (0, *drops)) for part in gains.results.values() or [gains]]
 
     def __call__(self, scales: Sequence[int]) -> float:
@@ -100,3 +101,23 @@ def _part(gains: Gains, setting: Setting, behind: Sequence[int]) -> _Part:
         else:
             carried[factors] += weight
     return _Part(fixed, tuple(carried.items()), tuple(own.items()), tuple(known))
+
+
+def rounding_error(gains: Gains, bits: float) -> float:
+    """No more than the error of any scales that have ``bits`` together, where no prime is dropped and no scale is
+    below 1: that of rounding numbers that are not known, and of fresh noise. A sum of terms that fall by
+    four for each bit of one scale is at least their number times their geometric mean."""
+    weights: defaultdict[int, float] = defaultdict(float)
+    for (kind, level, products, constant), gain in gains.sources.items():
+        if constant is None and level == 0:
+            if kind == "factor":
+                weights[products + 1] += ROUNDING * float(gain)
+            elif kind in ("fresh", "added") and products == 0:
+                weights[0] += (gains.degree * ERROR_VARIANCE if kind == "fresh" else ROUNDING) * float(gain)
+    logarithms = [log2(weight) for weight in weights.values() if 0 < weight < inf]
+    if not logarithms or not isfinite(bits):
+        return 0.0
+    size, n = float(gains.signal or gains.elements), len(logarithms)
+    least = log2(n) + (sum(logarithms) - 2 * max(bits, 0.0)) / n + 2 * log2(SAFETY) - log2(size)
+    # a little less, since logarithms are rounded
+    return exp2(min(least / 2, 1000.0) - 1e-9) if isfinite(least) else 0.0

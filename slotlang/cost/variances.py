@@ -20,8 +20,9 @@ from slotlang.cost.data import UNIT, DataPowers, form_moments, form_variance, te
 from slotlang.cost.data import Moments as Matrices
 from slotlang.cost.moments import Sampled
 from slotlang.cost.result_sizes import Size, result_size
+from slotlang.graph.member_classes import Likeness
 from slotlang.graph.ring import PlainEvaluator, plain_vector
-from slotlang.meaning.program import Family, Program
+from slotlang.meaning.program import Family, Output, Program
 from slotlang.meaning.value import TensorForm
 from slotlang.proof.field import pattern_mask
 from slotlang.schedule.ops import PlainFamily, Schedule
@@ -30,6 +31,8 @@ Power: TypeAlias = npt.NDArray[np.float64]
 """Mean squares of real and imaginary part: two rows, a column for each slot or one for all."""
 
 Moments: TypeAlias = npt.NDArray[np.float64]
+
+Slots: TypeAlias = npt.NDArray[np.bool_]
 
 
 class _Moments:
@@ -112,6 +115,9 @@ class Contents:
         scalars = {name: data.weights[name] for name in schedule.program.scalars if name in data.weights}
         self.known: dict[tuple[object, ...], Power] = {}
         """Mean squares of members that were found before (``Members``)."""
+        self.likeness: dict[str, Likeness] = {}
+        """Which members of a family are alike, as far as it was asked (``Members``)."""
+        self._read: dict[tuple[object, ...], tuple[Output, Slots]] = {}
         self.sampled = Sampled(schedule.program, data)
         """Totals of graphs whose ciphertext products share data."""
         self._fixed = PlainEvaluator(
@@ -123,6 +129,19 @@ class Contents:
         """How large each result is."""
         program = self.schedule.program
         return {name: result_size(program, name, self.data) for name in program.theorems}
+
+    def read_slots(self, output: Output, binders: Mapping[str, int]) -> Slots:
+        """Which slots of an output's member carry an element, found once for all graphs of the program."""
+        key = (id(output), *binders.items())
+        if key not in self._read:
+            # the output is kept, and so is its identity
+            self._read[key] = output, self.schedule.program.read_slots(output, binders, self._slots)
+        return self._read[key][1]
+
+    @cached_property
+    def _slots(self) -> Mapping[str, npt.NDArray[np.int64] | int]:
+        program = self.schedule.program
+        return program.slot_env(np.arange(program.slots))
 
     def packed(self, family: Family, indices: tuple[int, ...]) -> Power:
         """Mean squares of a ciphertext that the client packs."""

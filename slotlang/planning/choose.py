@@ -24,6 +24,7 @@ from slotlang.planning.plan import Draft, Plan
 from slotlang.planning.sending import Sending
 from slotlang.planning.slack import Slack
 from slotlang.planning.target import Target
+from slotlang.planning.traffic import Traffic
 from slotlang.refusals import Unreachable
 from slotlang.schedule.levels import drops_results
 from slotlang_runtime.amounts import count_of
@@ -32,9 +33,6 @@ from slotlang_runtime.parameters import DOUBLE_BITS
 RESERVE = 2.0
 """How many times as precise as was asked for the smallest primes are, so that results a little smaller than expected
 have the precision too."""
-
-REQUESTS = 16
-"""How many requests the keys of a client are counted for, where what results are sent as is chosen."""
 
 ROUNDED = 1.05
 """By how much the error may grow where results take fewer bytes, and little of the precision is left."""
@@ -80,8 +78,8 @@ def choose(
     check_slots(program.slots, program.span)
     search = _Search(known_of(program, target, wider, share), target, target.precision, profile or find_profile())
     for shape, keys in search.candidates():
-        found = search.known.best(shape, keys)
-        if search.precise(found):
+        found = search.reached(shape, keys)
+        if found is not None:
             chosen = search.smallest(shape, keys, found)
             # noise may take more than its margin
             if search.holds(shape, keys, chosen):
@@ -91,18 +89,7 @@ def choose(
 
 def bytes_sent(draft: Draft, p: Parameters) -> int:
     """Bytes of keys, inputs and results together, as they are sent, without headers."""
-    halves = draft.hiding.halves
-    down = sum(p.result_bytes(n, halved=member in halves) for member, n in draft.graph.results().items())
-    up = draft.counts.ciphertexts_in * p.sent_bytes(seeded=True)
-    return up + down + p.sent_keys_bytes(draft.key_levels.switching)
-
-
-def bytes_of_requests(draft: Draft, most: float, p: Parameters) -> float:
-    """Bytes of inputs and results of a request, and its share of those of keys; infinite where all together are more
-    than ``most``."""
-    keys = p.sent_keys_bytes(draft.key_levels.switching)
-    sent = bytes_sent(draft, p)
-    return inf if sent > most else sent - keys + keys / REQUESTS
+    return Traffic.of(draft).sent(p)
 
 
 def _above(value: float) -> float:
@@ -128,7 +115,7 @@ class _Search:
             seconds, shape, keys = heappop(waiting)
             if keys is not None or self._fits(shape, ()):
                 yield shape, keys or ()
-            elif self.precise(self.known.best(shape, ())):
+            elif self.reached(shape, ()) is not None:
                 # fewer keys take more time, and are no more precise
                 chosen = self._within(shape)
                 if chosen is not None:
@@ -139,12 +126,8 @@ class _Search:
         ``precise`` parameters."""
         draft = self.known.draft(shape, keys)
         chosen = Chosen(draft.under(precise.parameters, self.target.kernel), precise.error)
-
-        def sent(p: Parameters) -> int:
-            return bytes_sent(draft, replace(p, keys=keys))
-
         enough = max(self.precision / RESERVE, precise.error)
-        fit = Slack(self.known.modulus(shape, keys), enough, sent).smallest(precise)
+        fit = Slack(self.known.modulus(shape, keys), enough, Traffic.of(draft).sent).smallest(precise)
         if fit.parameters == precise.parameters:
             return chosen
         smaller = Chosen(draft.under(replace(fit.parameters, keys=keys), self.target.kernel), fit.error)
@@ -155,8 +138,9 @@ class _Search:
         """The plan with the fewest bytes sent whose results drop primes last, or are sent without their last bits,
         where that saves bytes and takes hardly more time of a request; else the one that was ``chosen``."""
         before, draft = chosen.plan, self.known.draft(shape, keys)
-        most = bytes_sent(draft, before.parameters)
-        best, least = chosen, bytes_of_requests(draft, most, before.parameters)
+        traffic = Traffic.of(draft)
+        most = traffic.sent(before.parameters)
+        best, least = chosen, traffic.requests(most, before.parameters)
         request = before.predicted(self.profile).request
         enough = self.precision / RESERVE
         if chosen.error > enough:
@@ -167,7 +151,7 @@ class _Search:
             own = self.known.dropping(shape, results) if results else shape
             dropping = self.known.draft(own, keys)
             modulus = self.known.modulus(own, keys)
-            size = partial(bytes_of_requests, dropping, most)
+            size = partial(Traffic.of(dropping).requests, most)
             cuts = self.target.wire != "seal"
             fit = Sending(modulus, results, enough, size, cuts=cuts).smallest(before.parameters, least)
             if fit is None:
@@ -186,6 +170,13 @@ class _Search:
         return status == "proved" or (
             status == "conditional" and self.known.modulus(shape, keys).holds_noise(chosen.plan.parameters)
         )
+
+    def reached(self, shape: Shape, keys: Keys) -> Fit | None:
+        """The smallest error of a shape and its parameters, if it is small enough."""
+        if self.known.modulus(shape, keys).least_error() > self.precision:
+            return None
+        found = self.known.best(shape, keys)
+        return found if self.precise(found) else None
 
     def precise(self, fit: Fit | None) -> TypeGuard[Fit]:
         """Whether some parameters reach the precision."""

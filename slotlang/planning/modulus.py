@@ -9,7 +9,7 @@ from math import ceil, exp2, inf, isfinite, log2, prod
 from typing import NamedTuple
 
 from slotlang.cost.noise import MASK_MARGIN, Gains
-from slotlang.cost.scale_errors import ScaleErrors
+from slotlang.cost.scale_errors import ScaleErrors, rounding_error
 from slotlang.planning.limits import GUARD_BITS, largest_spread, message_bits
 from slotlang.planning.messages import State, levels_of
 from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parameters
@@ -75,7 +75,7 @@ class Modulus:
         return max([MASK_MARGIN, *(bits + MARGIN for (level, _), bits in self.needs.items() if level == last)])
 
     @cached_property
-    def _largest(self) -> tuple[float, float]:
+    def largest_inputs(self) -> tuple[float, float]:
         """How many times as large as for inputs of unit variance a slot may be, and the root mean square of inputs."""
         program = self.draft.program
         return exp2(message_bits(program) - GUARD_BITS), largest_spread(program)
@@ -121,15 +121,18 @@ class Modulus:
     def holds_noise(self, p: Parameters) -> bool:
         """Whether messages that are read fit their modulus with all their noise, as the guarantee bounds it, where
         weights are as is assumed."""
-        for state, reach in self.gains.reach.items():
-            level, products = state
-            noise = NOISE * self.gains.largest_noise(p, reach, *self._largest)
-            modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
-            # where messages are estimated a bit of the room is for larger weights, and noise may share it
-            room = self.room(self.gains.peaks[state]) - 1 if self.needs is None else self.needs.get(state, 0.0)
-            if modulus < log2(exp2(room) + noise):
-                return False
-        return True
+        return all(
+            self.leaves(p, state, self.gains.largest_noise(p, reach, *self.largest_inputs))
+            for state, reach in self.gains.reach.items()
+        )
+
+    def leaves(self, p: Parameters, state: State, noise: float) -> bool:
+        """Whether the messages of a state leave room for noise of this standard deviation."""
+        level, products = state
+        modulus = sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products)
+        # where messages are estimated a bit of the room is for larger weights, and noise may share it
+        room = self.room(self.gains.peaks[state]) - 1 if self.needs is None else self.needs.get(state, 0.0)
+        return modulus >= log2(exp2(room) + NOISE * noise)
 
     def _holds(self, p: Parameters, needs: Mapping[State, float]) -> bool:
         """Whether every message that is read has the bits it needs, with the exact primes."""
@@ -153,25 +156,40 @@ class Modulus:
     def shared(self, primes: tuple[int, ...]) -> Parameters | None:
         """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts;
         None where they do not fit."""
-        if self.needs is not None:
-            return self._shared(primes, self.message_bits)
-        peaks = self.gains.peaks
-        built = self.draft.built
-        last = [
-            peak
-            for (level, products), peak in peaks.items()
-            if (0, *built.drops)[level] + products == built.depth and len(built.drops) == level
-        ]
-        needed = max(map(self.room, peaks.values()), default=self.message_bits)
-        for free in dict.fromkeys((max(map(self.room, last), default=needed), needed)):
+        for free in self._rooms:
             if (found := self._shared(primes, free)) is not None:
                 return found
         return None
 
+    @cached_property
+    def _rooms(self) -> tuple[float, ...]:
+        """Bits of the modulus that are tried to be left above the scale of results, the fewest first."""
+        if self.needs is not None:
+            free = [self.message_bits]
+        else:
+            built, peaks = self.draft.built, self.gains.peaks
+            last = [
+                peak
+                for (level, products), peak in peaks.items()
+                if (0, *built.drops)[level] + products == built.depth and len(built.drops) == level
+            ]
+            needed = max(map(self.room, peaks.values()), default=self.message_bits)
+            free = [max(map(self.room, last), default=needed), needed]
+        return tuple(dict.fromkeys(max([bits, *self.masks.values()]) for bits in free))
+
+    def least_error(self) -> float:
+        """No more than the error of any parameters: that of rounding alone, with real numbers of bits as scales, which
+        all bits of the largest modulus are shared between. 0 where primes are dropped, or ciphertexts multiplied, and
+        other limits hold."""
+        built, bits = self.draft.built, min(self._rooms)
+        if built.drops or built.multiplies_ciphertexts:
+            return 0.0
+        most = min(self.largest * self.data_primes, MAX_MODULUS_BITS[self.degree] - LEAST_PRIME) - bits
+        return max(rounding_error(part, most) for part in self.gains.results.values() or [self.gains])
+
     def _shared(self, primes: tuple[int, ...], free: float) -> Parameters | None:
         built = self.draft.built
         factors = built.depth + 1
-        free = max([free, *self.masks.values()])
         if not isfinite(free):
             # squares of the weights exceed doubles
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, exp2, log2
@@ -17,7 +17,7 @@ from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
 from slotlang.cost.promise import Promise, plan_gains, promised
 from slotlang.diagnostics import error
-from slotlang.graph.graph import Graph
+from slotlang.graph.graph import Graph, Member
 from slotlang.graph.key_levels import KeyLevels, key_levels
 from slotlang.graph.unroll import unroll
 from slotlang.meaning.program import Program
@@ -28,7 +28,7 @@ from slotlang.planning.parameters import MAX_MESSAGE_BITS, Parameters, check_sca
 from slotlang.planning.ranges import MARGIN, Range, nominal_messages, range_of
 from slotlang.planning.target import Hide, Kernel, KernelChoice, Target, Wire
 from slotlang.planning.unread import with_zeros
-from slotlang.planning.zeros import zero_plaintexts
+from slotlang.planning.zeros import same_plaintexts, zero_plaintexts
 from slotlang.refusals import GaveUp
 from slotlang.schedule.build import schedule
 from slotlang.schedule.composed_rotations import routes
@@ -168,8 +168,8 @@ class Plan:
 @dataclass(frozen=True)
 class Draft:
     """A program's schedule and graph before parameters are chosen: all that rescale alike and have the same keys share
-    one. ``doubled``, ``zero``, ``whole`` and ``doubles`` as in ``Hiding``. ``known``: what is hidden, where another
-    draft has found that."""
+    one. ``doubled``, ``zero``, ``whole`` and ``doubles`` as in ``Hiding``. ``known``: what is hidden, and ``zeros``:
+    which plaintexts are zero, where another draft has found that."""
 
     program: Program
     hide: Hide
@@ -180,6 +180,7 @@ class Draft:
     data: DataPowers = field(default=UNIT, repr=False)
     whole: bool = False
     doubles: bool = False
+    zeros: Callable[[Member], bool] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def meeting(
@@ -220,7 +221,8 @@ class Draft:
     def dropping(self, drops: Sequence[int], results: int = 0) -> Draft:
         """The same with primes dropped after these products, and of results: which slots are zero does not depend on
         them."""
-        return replace(self, built=schedule(self.built.program, drops, results), known=None)
+        built = schedule(self.built.program, drops, results)
+        return replace(self, built=built, known=None, zeros=self._zeros if same_plaintexts(built, self.built) else None)
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises
@@ -238,17 +240,21 @@ class Draft:
                 notes=[f"it rotates {count_of(slots, 'slot')} by {', '.join(map(str, sorted(wanted)))}"],
             )
         # results hold the same whatever the keys are
-        routed = replace(self, built=replace(self.built, routes=found), known=self.hiding)
+        routed = replace(self, built=replace(self.built, routes=found), known=self.hiding, zeros=self._zeros)
         if all(not group.loops for group in self.built.groups):
             return routed
         # rotations of one ciphertext share parts of their routes when they follow each other, and turns come between
-        one_by_one = replace(routed, built=apart(routed.built))
+        one_by_one = replace(routed, built=apart(routed.built), zeros=None)
         return min(routed, one_by_one, key=lambda draft: draft.counts.rotations)
 
     @cached_property
     def graph(self) -> Graph:
         """The unrolled graph."""
-        return unroll(self.built, zero_plaintexts(self.built))
+        return unroll(self.built, self._zeros)
+
+    @cached_property
+    def _zeros(self) -> Callable[[Member], bool]:
+        return self.zeros or zero_plaintexts(self.built)
 
     @cached_property
     def counts(self) -> Counts:

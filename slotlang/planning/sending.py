@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from heapq import heapify, heappop, heappush
+from math import floor
+from typing import TypeAlias
 
+from slotlang.cost.cut_errors import Bits, limits_of_bits
+from slotlang.planning.cuts import Cuts, largest, most_cut
 from slotlang.planning.modulus import LEAST_PRIME, Fit, Modulus
 from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters
-from slotlang_runtime.parameters import LEAST_SENT
 
 MORE_BITS = 4
 """Bits of the data primes, and of the key prime, that are tried beyond those of the parameters that are started from:
@@ -19,6 +23,9 @@ UNEQUAL = 6
 
 Size = Callable[[Parameters], float]
 """Bytes that are sent with parameters, of a request and of its share of the keys."""
+
+_Waiting: TypeAlias = tuple[float, int, Parameters, tuple[Cuts, int, int] | None]
+"""The least bytes that parameters can have, their number, and how many bits can be left out, where that is known."""
 
 
 class Sending:
@@ -31,6 +38,7 @@ class Sending:
     def __init__(self, modulus: Modulus, results: int, precision: float, size: Size, *, cuts: bool = True) -> None:
         self.modulus, self.results, self.precision, self.size = modulus, results, precision, size
         self.cuts = cuts
+        self._limits: dict[int, list[tuple[int, float, float]]] = {}
 
     def smallest(self, start: Parameters, most: float) -> Fit | None:
         """The smallest that hold, near ``start`` and of fewer than ``most`` bytes; None where there are none."""
@@ -38,26 +46,59 @@ class Sending:
         # those that can have the fewest bytes come first: once some have fewer than the next ones can have, nothing
         # that is left is better. Of equal bytes those are taken that are nearest
         least = (most, -1)
-        for bound, number, found in sorted((self._least(p), n, p) for n, p in enumerate(self._near(start))):
+        waiting: list[_Waiting] = [(self._least(p), n, p, None) for n, p in enumerate(self._near(start))]
+        heapify(waiting)
+        while waiting:
+            bound, number, p, known = heappop(waiting)
             if (bound, number) >= least:
                 break
-            if not self.modulus.fits(found) or not self._precise(found):
-                continue
-            made = self._cut(found, least[0])
-            if (size := (self.size(made), number)) < least:
-                best, least = Fit(self.modulus.gains.error(made), made), size
+            if not self._cuttable(p):
+                if self.modulus.fits(p) and self._precise(p):
+                    best, least = Fit(self.modulus.gains.error(p), p), (bound, number)
+            elif known is None:
+                if (known := self._known(p)) is not None:
+                    # worked out when it is its turn again
+                    heappush(waiting, (self.size(replace(p, cut=known[1:])), number, p, known))
+            elif known[0].precise((0, 0)):
+                made = min([p, *known[0].fewest(*known[1:])], key=self.size)
+                if (size := (self.size(made), number)) < least:
+                    best, least = Fit(self.modulus.gains.error(made), made), size
         return best
 
-    def _least(self, p: Parameters) -> float:
-        """No more than the bytes with any bits cut off: a result has a bit of scale for each that its precision has."""
-        if not self.cuts or len(p.drops) != p.data_primes - 1:
-            return self.size(p)
-        bits = self._most_cut(p)
-        return self.size(replace(p, cut=(bits, bits)))
+    def _cuttable(self, p: Parameters) -> bool:
+        """Whether last bits may be left out of its results."""
+        return self.cuts and len(p.drops) == p.data_primes - 1
 
-    @staticmethod
-    def _most_cut(p: Parameters) -> int:
-        return min(int(p.carried_bits(len(p.drops), 0)), p.primes[0] - LEAST_SENT)
+    def _least(self, p: Parameters) -> float:
+        """No more than the bytes with any bits cut off."""
+        return self.size(replace(p, cut=self._alone(p)) if self._cuttable(p) else p)
+
+    def _alone(self, p: Parameters) -> Bits:
+        """No fewer bits than can be left out, each as if it alone took all of the precision."""
+        first = second = most_cut(p)
+        level = len(p.drops)
+        if level not in self._limits:
+            self._limits[level] = limits_of_bits(self.modulus.gains, level, self.precision)
+        for products, more, others in self._limits[level]:
+            scale = p.carried_bits(level, products)
+            first = floor(min(first, max(scale + more, 0)))
+            second = floor(min(second, max(scale + others, 0)))
+        return first, second
+
+    def _known(self, p: Parameters) -> tuple[Cuts, int, int] | None:
+        """The most bits that the error allows to leave out of c0, and of c1, if that is all; None where parameters do
+        not fit, or are not precise."""
+        if not self.modulus.fits(p):
+            return None
+        cuts = Cuts(self.modulus, p, self.precision)
+        if not cuts.small((0, 0)):
+            return None
+        first, second = self._alone(p)
+        return (
+            cuts,
+            largest(lambda bits: cuts.small((bits, 0)), first),
+            largest(lambda bits: cuts.small((0, bits)), second),
+        )
 
     def _precise(self, p: Parameters) -> bool:
         return self.modulus.gains.error(p) <= self.precision and self.modulus.holds_noise(p)
@@ -82,31 +123,6 @@ class Sending:
                         primes = (*data, *early, last)
                         own = replace(start, primes=primes, drops=drops, results=self.results)
                         yield from _scaled(own, more)
-
-    def _cut(self, p: Parameters, least: float) -> Parameters:
-        """The fewest bytes of results at one prime that have the precision: the more bits are cut off c1, the fewer
-        are off c0. Where they can't be fewer than ``least``, these parameters as they are."""
-        if not self.cuts or len(p.drops) != p.data_primes - 1:
-            return p
-        most = self._largest(p, lambda bits: (0, bits))
-        if self.size(replace(p, cut=(self._most_cut(p), most))) > least:
-            return p
-        found = [p]
-        for second in range(most, max(most - 3, -1), -1):
-            first = self._largest(p, lambda bits, second=second: (bits, second))  # type: ignore[misc]
-            found.append(replace(p, cut=(first, second)))
-        return min(found, key=self.size)
-
-    def _largest(self, p: Parameters, cut: Callable[[int], tuple[int, int]]) -> int:
-        """The largest number of bits that can be cut off; none can always be."""
-        low, high = 0, p.primes[0] - LEAST_SENT
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._precise(replace(p, cut=cut(middle))):
-                low = middle
-            else:
-                high = middle - 1
-        return low
 
 
 def _equal(bits: int, count: int) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -39,6 +40,12 @@ def _limit(zeros: Vanishing, family: PlainFamily) -> int:
         return MAX_WORK if len(family.masks) > 1 else 0
     masked, cancelling = zeros.may_vanish(family.body)
     return MAX_WORK if masked or family.masks else MAX_CANCELLING_WORK if cancelling else 0
+
+
+def same_plaintexts(one: Schedule, other: Schedule) -> bool:
+    """Whether schedules multiply with the same plaintexts, at whatever scales: then the same ones are zero."""
+    plains = [{name: replace(family, encoding=None) for name, family in s.plains.items()} for s in (one, other)]
+    return one.program is other.program and plains[0] == plains[1]
 
 
 def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 from math import inf
 
 import numpy as np
@@ -13,8 +14,9 @@ from small_programs import LORA
 from slotlang import api
 from slotlang.cost.gains import gains
 from slotlang.cost.noise import Gains, Place
-from slotlang.cost.scale_errors import ScaleErrors
-from slotlang.planning.parameters import Parameters
+from slotlang.cost.scale_errors import ScaleErrors, rounding_error
+from slotlang.planning.modulus import LEAST_PRIME, Modulus
+from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters
 from slotlang.planning.plan import Draft
 
 CONSTANTS = """program p(slots = 64)
@@ -60,3 +62,32 @@ def test_masks_beside_results_that_are_nearly_zero_are_infinitely_wrong() -> Non
     assert found.error(setting) == inf
     errors = ScaleErrors(found, setting, (20, 10), ())
     assert errors((20, 10)) == errors((8, 8)) == inf
+
+
+@pytest.mark.parametrize("text", [LORA, CONSTANTS], ids=["lora", "constants"])
+def test_no_scales_have_less_than_the_least_rounding_error(text: str) -> None:
+    draft = Draft.of(api.loads(text), "mask")
+    found = gains(draft.graph, 8192, draft.doubled, masked=True, zero=draft.zero)
+    count = draft.built.depth + 1
+    best = {}
+    for scales in product(range(10, 25), repeat=count):
+        error = found.error(Parameters(8192, (60, 60, 60), scales[0], (), scales))
+        best[sum(scales)] = min(error, best.get(sum(scales), inf))
+    for bits, error in best.items():
+        least = rounding_error(found, bits)
+        # key switches and what rounds known numbers come besides; scales of whole bits cost little
+        assert 0 < least <= error
+    assert text == CONSTANTS or rounding_error(found, 51) > 0.1 * best[51]
+
+
+def test_the_least_error_of_a_modulus_is_below_its_best() -> None:
+    draft = Draft.of(api.loads(LORA, {"d": 1024, "slots": 1024}), "mask")
+    near = 0
+    for degree, primes, largest in product((2048, 4096, 8192), (1, 2, 3), (50, 60)):
+        if LEAST_PRIME * (primes + 1) <= MAX_MODULUS_BITS[degree]:
+            found = gains(draft.graph, degree, draft.doubled, masked=True, zero=draft.zero)
+            modulus = Modulus(draft, degree, primes, found, largest=largest)
+            best, least = modulus.held(), modulus.least_error()
+            assert best is None or 0 < least <= best.error
+            near += best is not None and least > best.error / 8
+    assert near > 2
