@@ -257,9 +257,8 @@ class Program(Integers):
                 self.outputs.append((*spoken, (str(name), places, part)))
             case "prove", [name, family, _, e]:
                 need(name not in self.theorems, f"'{name}' is proved twice")
-                number = any(part.data in ("index", "sum", "bracket") for part in e.iter_subtrees())
-                loops = self.binders(family.children) if family else Extents()
-                shape, f = self.by_elements(loops, e) if family or number else form(self, e)
+                by = family or any(part.data in ("index", "sum", "bracket") for part in e.iter_subtrees())
+                shape, f = self.by_elements(self.binders(family.children if family else []), e) if by else form(self, e)
                 need(shape or any(t.reads for t in f(())), "a tensor is needed, and this is a number")
                 self.theorems[str(name)] = shape, f
 

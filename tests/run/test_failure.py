@@ -178,8 +178,7 @@ def test_an_adapter_gives_shape_and_weights_to_a_search(
     run = slotlang("run", str(out), "--adapter", str(adapter), "--module", module, "--json")
     found = json.loads(run.out)
     assert found["parameters_from"] == "program"
-    # results of few elements can be smaller than is expected of inputs of unit variance: half of 1e-2 is kept for that
-    assert found["promise"]["relative_error"] <= 1e-2 / 2 and found["relative_error"] <= 1e-2
+    assert found["promise"]["relative_error"] <= 1e-2 and found["relative_error"] <= 1e-2
     refused = slotlang("synth", *options, "--d-in", "5")
     assert refused.status == 2 and "--d-in is 5, and module" in refused.err
     assert "synth needs --d-out, --rank" in slotlang("synth", "--d-in", "5").err

@@ -268,7 +268,7 @@ def test_what_a_person_and_a_program_read():
 
 @pytest.mark.parametrize(
     ("theorem", "code"),
-    [("sum j < n: x[j]", "SL221"), ("x[0]", "SL221"), ("2 @ x", "SL220"), ("x + [0 == 0]", "SL221")],
+    [("sum j < n: x[j]", "SL303"), ("x[0]", "SL303"), ("2 @ x", "SL220"), ("x + [0 == 0]", "SL221")],
 )
 def test_a_theorem_that_is_none_is_refused_at_every_size_as_at_one(theorem: str, code: str) -> None:
     text = "program p(n = 4)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\noutput y[h] = X\n"
