@@ -67,7 +67,7 @@ test-slow: setup
 test-page: setup
 	@mkdir -p build
 	@sh tests/page/bring.sh; found=$$?; if [ $$found = 3 ]; then exit 0; elif [ $$found != 0 ]; then exit $$found; fi; \
-	PYTHONPATH=build/browser $(BIN)/python -m pytest tests/page/test_browser.py tests/page/test_browser_choices.py tests/page/test_browser_puzzle.py tests/page/test_browser_view.py
+	PYTHONPATH=build/browser $(BIN)/python -m pytest -n 2 --dist worksteal tests/page/test_browser*.py
 
 page:
 	cd editors/page && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build

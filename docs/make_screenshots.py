@@ -50,6 +50,7 @@ def proved(page) -> None:
 
 def refuted(page) -> None:
     """The wrong slot, and the message at its place."""
+    page.wait_for_selector("#marks .repair button", timeout=60_000)
     page.click("#wrong")
     page.evaluate("scrollTo(0, 0)")
 

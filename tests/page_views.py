@@ -20,7 +20,7 @@ class Here:
 
     process_id = None
 
-    def __init__(self, name):
+    def __init__(self, name, preloaded):
         self.name = name
 
     async def run(self, job, found=lambda _: None):

@@ -26,20 +26,22 @@ class Failed(Exception):
     """A job that raised; the text is the traceback."""
 
 
-def _context() -> BaseContext:
+def _context(preloaded: str) -> BaseContext:
     """Where it can be, workers are forked from a process that has imported what they need."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["slotlang.editor.preloaded"])
+    context.set_forkserver_preload([preloaded])
     return context
 
 
 class Worker:
-    """One process, which is started when it is first needed. For one event loop."""
+    """One process, which is started when it is first needed. For one event loop. ``preloaded``: the module that the
+    process which workers are forked from imports before; that of the first worker holds for all."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, preloaded: str = "slotlang.editor.preloaded") -> None:
         self.name = name
+        self.preloaded = preloaded
         self.known: set[str] = set()
         """Texts that the process has, by key."""
         self._process: Any = None
@@ -80,7 +82,7 @@ class Worker:
             threading.Thread(target=self._read, args=(loop, connection, life), daemon=True).start()
 
     def _spawn(self) -> tuple[Any, Connection]:
-        context = _context()
+        context = _context(self.preloaded)
         ours, theirs = context.Pipe()
         process = context.Process(target=serve, args=(theirs,), name=f"slotlang {self.name}", daemon=True)  # type: ignore[attr-defined]
         process.start()

@@ -35,6 +35,7 @@ DARK_HOSTS = (
 )
 """Jupyter, VS Code, Colab, sites of Sphinx, marimo, sites of Zensical and MkDocs."""
 
+# Jupyter's own rules for tables, of two classes and an element, are not to win: hence three times the class
 _RULES = """
 .slotlang { background: var(--paper); color: var(--ink); font: 14px/1.45 system-ui, sans-serif; padding: .6rem .8rem;
   border: 1px solid var(--line); border-radius: 6px; max-width: 100%; overflow-x: auto; box-sizing: border-box; }
@@ -44,9 +45,9 @@ _RULES = """
   background: none; color: inherit; border: 0; padding: 0; margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .slotlang pre.text { white-space: pre; overflow: auto; max-height: 44rem; padding: .3rem 0; }
 .slotlang table { border-collapse: collapse; font-size: .875rem; margin: .3rem 0; color: inherit; }
-.slotlang th, .slotlang td { text-align: left; vertical-align: top; padding: .15rem .9rem .15rem 0; background: none;
-  border: 0; border-bottom: 1px solid var(--line); white-space: normal; max-width: 44rem; }
-.slotlang .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.slotlang.slotlang.slotlang :is(th, td) { text-align: left; vertical-align: top; padding: .15rem .9rem .15rem 0;
+  background: none; border: 0; border-bottom: 1px solid var(--line); white-space: normal; max-width: 44rem; }
+.slotlang.slotlang.slotlang .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .slotlang summary { cursor: pointer; color: var(--pale); }
 .slotlang .proved { color: var(--right); } .slotlang .refuted, .slotlang .error { color: var(--wrong); }
 .slotlang .unknown, .slotlang .tested, .slotlang .warning { color: var(--unsure); }

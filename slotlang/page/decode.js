@@ -43,6 +43,7 @@ class Value {
     this.wrong = coded.wrong ? expand(coded.wrong) : null;
     this.texts = coded.texts ? new Texts(coded.texts) : null;
     this.described = coded.described;
+    this.results = (coded.results || []).map(([name, part, shape, at]) => ({ name, part, shape, at: expand(at) }));
     this.reads = coded.reads && coded.reads.map(([family, member, source, read]) => ({
       family, member, title: memberTitle(family, member),
       step: typeof source === "number" ? source : null,
@@ -55,6 +56,23 @@ class Value {
     const n = this.described === "groups" ? this.groups[slot] : slot;
     if (this.described === "groups" && n < 0) return "0";
     return n < this.texts.length ? this.texts.at(n) : "a sum too long to write out here";
+  }
+  // the elements of results that a slot, or its real or imaginary part, is proved to hold
+  elements(slot) {
+    return this.results.filter((r) => r.at[slot] >= 0).map((r) => {
+      const indices = [];
+      let rest = r.at[slot];
+      for (const size of [...r.shape].reverse()) { indices.unshift(rest % size); rest = Math.floor(rest / size); }
+      return { part: r.part, text: `${r.name}${indices.length ? `[${indices.join(", ")}]` : ""}` };
+    });
+  }
+  // what a cell says of its slot: with the element that it is, or, where that takes more room than there is, that alone
+  label(slot, fits) {
+    const sum = this.text(slot).replace(/^sum of ([\d,]+) products, e\.g\. /, "\u03a3$1 ").replace(/(?<!^\u03a3[\d,]*) /g, "");
+    const found = this.elements(slot), held = found.map((e) => e.text.replace(/, /g, ",")).join(";");
+    const parts = found.map((e) => e.part).filter(Boolean).join(";");
+    const whole = held && held !== sum ? `${held} = ${parts ? `${parts} ` : ""}${sum}` : sum;
+    return !held || fits(whole) ? whole : held;
   }
   // the slots that a slot is computed from
   origins(slot) {

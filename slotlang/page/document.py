@@ -17,6 +17,7 @@ SCRIPTS = (
     "slots.js",
     "panels.js",
     "markdown.js",
+    "messages.js",
     "knobs.js",
     "goals.js",
     "rotations.js",

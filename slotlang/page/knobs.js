@@ -2,6 +2,7 @@
 // Sizes, precision and the search for a cheaper program, in a view. What they do is computed by the engine.
 
 const PRECISIONS = [null, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6];
+const NO_FIGURES = "The text is not a program yet: nothing is counted.", OLD_FIGURES = "The text is not a program now. The last one that was:";
 // "sizes", "precision": what was chosen here; "own": sizes of the text itself; "answered": the server has looked at what was
 // chosen last, by the version "least" or a later one
 const knobs = { sizes: {}, precision: null, own: {}, sliders: new Map(), timer: 0, pending: false, sending: 0, answered: true, least: 0 };
@@ -29,6 +30,7 @@ function slider(name, id) {
 function turned() {
   clearTimeout(knobs.timer);
   Object.assign(knobs, { answered: false, pending: true });
+  state.chosen = false;
   knobs.timer = setTimeout(sendKnobs, 120);
   showCommand();
 }
@@ -74,9 +76,10 @@ function showKnobs(p) {
     one.input.addEventListener("input", () => { one.show(); knobs.precision = one.values[one.input.value]; turned(); });
     byId("precision-knob").append(one.label);
   }
-  byId("figures").textContent = state.stale ? "counting…" : p.cost ? p.cost.line || p.cost.problem : "counting…";
+  const figures = p.cost ? p.cost.line || p.cost.problem : "";
+  byId("figures").textContent = !state.data.right ? (figures ? `${OLD_FIGURES} ${figures}` : NO_FIGURES) : state.stale || !figures ? "counting…" : figures;
   byId("synth").disabled = !(p.knobs && p.knobs.shape) || state.stale !== "";
-  byId("shape").textContent = !p.knobs ? "" : p.knobs.shape ? shapeText(p.knobs.shape) : "It searches programs that prove one y == scale * A @ B @ x, and this is another.";
+  byId("shape").textContent = !p.knobs ? "" : p.knobs.shape ? shapeText(p.knobs.shape) : "This search is for programs with one result, y == scale * A @ B @ x. The program here proves something else.";
   showCommand();
 }
 

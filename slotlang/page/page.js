@@ -1,7 +1,9 @@
 "use strict";
 // What is chosen, and everything drawn for it. The data is in the element "data".
 
-const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [], chain: new Set(), about: null, chosen: false };
+const state = { data: null, at: 0, title: null, slot: 0, values: new Map(), back: [], chain: new Set(), about: null, chosen: false, own: [], known: new Map(), due: false };
+// "chosen": somebody has chosen a value since the text or its sizes were others; "own": the programs of the text as it stands, while
+// pictures are of the last ones; "known": each program's last verdict and the text that it is about; "due": a wrong slot is to be shown
 const grid = new SlotGrid(byId("canvas"), (slot) => select(slot), hover);
 
 function program() { return state.data && state.data.programs[state.at]; }
@@ -22,7 +24,9 @@ function digits(slot) {
 
 function describe(value, slot) {
   const d = digits(slot), wrong = value.wrong && value.wrong[slot] ? " This is wrong." : "";
-  return `${value.title} slot ${slot}${d ? ` (${d})` : ""} holds ${value.text(slot)}.${wrong}`;
+  const held = value.text(slot), elements = value.elements(slot).filter((e) => e.text !== held);
+  const parts = { re: "whose real part is", im: "whose imaginary part is" }, known = elements.map((e) => `${parts[e.part] || "which is"} proved to be ${e.text}`).join(", ");
+  return `${value.title} slot ${slot}${d ? ` (${d})` : ""} holds ${held}${known && ", "}${known}.${wrong}`;
 }
 
 function stageOf(family) { return family.split("[")[0]; }
@@ -215,33 +219,55 @@ function place(title, slot, known = null) {
 }
 
 function showProgram() {
-  const p = program();
-  document.title = `${p ? p.name : "slotlang"} – slotlang`;
-  byId("name").textContent = p ? p.name : state.data.file;
+  const p = program(), own = state.own[state.at] || state.own[0], name = (own && own.name) || state.data.file;
+  document.title = `${name} – slotlang`;
+  byId("name").textContent = name;
   const v = p && p.verdict;
   byId("status").textContent = !state.data.right ? "not a program yet" : v && !state.stale ? v.sentence : "no verdict yet";
   byId("status").className = `badge ${v && !state.stale ? v.status : ""}`;
-  byId("sizes").textContent = p && p.bound ? Object.entries(p.sizes).map(([n, s]) => `${n} = ${s}`).join(", ") : "";
+  byId("sizes").textContent = own && own.bound ? Object.entries(own.sizes).map(([n, s]) => `${n} = ${s}`).join(", ") : "";
   showMarks(state.data, state.stale ? null : p);
   byId("pictures").hidden = !p || !p.bound;
+  if (!state.data.right) byId("figures").textContent = NO_FIGURES;
   if (!p || !p.bound) return;
   showProof(p, goTo);
   showCost(p);
   if (state.mode === "view") showKnobs(p);
+  if (!state.stale && v) noteVerdict(p);
   if (!state.title || !(state.family in p.families)) {
     state.back = [];
     const wrong = p.refutation && p.refutation.value, name = Object.keys(p.families).find((f) => p.families[f].kind === "compute") || Object.keys(p.families)[0];
-    if (wrong) goTo(wrong, p.refutation.slot, null, null, false);
+    if (wrong) { state.due = false; goTo(wrong, p.refutation.slot, null, null, false); }
     else if (name) goTo(memberTitle(name, p.families[name].binders.map(() => 0)), 0, name, p.families[name].binders.map(() => 0), false);
-  } else if (!state.chosen && p.refutation && p.refutation.value && p.refutation.value !== state.title && valueOf(p.refutation.value)) {
-    // a refuted program opens at its wrong slot, though that is known last
+  } else if (state.due && !state.chosen && p.refutation && p.refutation.value && valueOf(p.refutation.value)) {
+    // known last, and it goes before the statement that is being typed
+    state.due = view.follow = false;
     goTo(p.refutation.value, p.refutation.slot, null, null, false);
   } else showValue();
+}
+
+// A program that turns to refuted is shown at its wrong slot, and so is another one that takes its place, unless somebody has
+// chosen a value meanwhile. One that stays refuted while it is written is not.
+function noteVerdict(p) {
+  const text = state.data.pieces.map(([piece]) => piece).join(""), was = state.known.get(p.name), { status } = p.verdict;
+  if (status === "refuted" && (!was || was.status !== status || another(was.text, text))) state.due = true;
+  if (status !== "refuted" || state.chosen) state.due = false;
+  state.known = new Map([...state.known, [p.name, { status, text }]].filter(([name]) => state.data.programs.some((q) => q.name === name)));
+}
+
+// Whether less than half of a text is left of the one before, at its start and its end.
+function another(before, after) {
+  const most = Math.min(before.length, after.length);
+  let from = 0, end = 0;
+  while (from < most && before[from] === after[from]) from++;
+  while (end < most - from && before[before.length - 1 - end] === after[after.length - 1 - end]) end++;
+  return 2 * (from + end) < Math.max(before.length, after.length);
 }
 
 // "current": whether the data is about the text as it stands, and not about the one before.
 function receive(data, current = true) {
   // until a text's own pictures are there, those of the last text that was right stay; its verdict does not
+  state.own = data.programs;
   state.stale = !current || (data.right && state.right) ? "of the text before: this one is being looked at" : state.right ? "of the last text that was a program" : "";
   if (current && data.right && data.programs.every((p) => p.values)) {
     state.right = data.programs;

@@ -60,21 +60,6 @@ function markStatements(data, program, stage, about = null) {
   }
 }
 
-function showMarks(data, program) {
-  const marks = [...data.marks];
-  if (program && program.verdict && program.verdict.mark) marks.push(program.verdict.mark);
-  clear(byId("marks"), ...marks.map((m) => {
-    const more = [...m.related.map(([line, text]) => `\n  ${line ? `line ${line}: ` : ""}${text}`), ...m.fixes.map((f) => `\n  repair: ${f.title}`)];
-    return make("li", {}, lineOf(m), m.message, ...more);
-  }));
-}
-
-function lineOf(m) {
-  const text = `${m.code}, line ${m.line}: `;
-  if (state.mode !== "view") return make("b", { class: m.weight }, text);
-  return make("button", { type: "button", class: `plain ${m.weight}`, onclick: () => view.editor.go(m.line) }, text);
-}
-
 function showProof(program, goTo) {
   const v = program.verdict, root = clear(byId("proof"));
   if (!v) { root.append("not proved yet"); return; }
@@ -85,7 +70,7 @@ function showProof(program, goTo) {
   }
   root.append(table("Goals", ["line", "goal", "verdict"], body, [0]));
   for (const [name, [shape, text]] of Object.entries(program.results)) {
-    root.append(make("p", { class: "hint" }, `${name}, ${shape.join(" × ") || "one number"}: `, make("code", {}, text)));
+    root.append(make("p", { class: "hint" }, "To prove: ", make("code", {}, `${name} == ${text}`), `, where ${name} ${shape.length ? `has ${plural(shape.reduce((a, b) => a * b), "element")}${shape.length > 1 ? ` (${shape.join(" × ")})` : ""}` : "is one number"}.`));
   }
   const r = program.refutation;
   if (!r) return;
@@ -135,31 +120,45 @@ function showStages(program, chosen, choose) {
   showFlow(program, chosen, choose);
 }
 
+// The three lines of a stage's box.
+function boxTexts(s) {
+  const c = s.cost, products = c ? c.plain_products + c.cipher_products : 0;
+  const counts = c ? [c.rotations && plural(c.rotations, "rotation"), products && plural(products, "product")].filter(Boolean).join(", ") : "";
+  return [`${s.name}${s.members > 1 ? ` × ${s.members}` : ""}`, counts || s.kind, c ? `level ${c.level}, 2^${Math.round(c.scale)}` : ""];
+}
+
+function boxWidth(s) {
+  const [name, ...small] = boxTexts(s);
+  return 14 + Math.ceil(Math.max(textWidth(name, "13px system-ui, sans-serif"), ...small.map((t) => textWidth(t, "11px system-ui, sans-serif"))));
+}
+
 function showFlow(program, chosen, choose) {
   const NS = byId("drawing").namespaceURI, H = 46, GY = 14, root = clear(byId("flow"));
-  // narrower where that makes it fit
-  const ranks = Math.max(0, ...program.stages.map((s) => s.rank)) + 1, tight = 20 + ranks * (132 + 42) - 42 > root.clientWidth;
-  const W = tight ? 118 : 132, GX = tight ? 16 : 42;
   if (program.stages.length > 160) { root.append(`${program.stages.length} stages are too many to draw: the table has them`); return; }
   const el = (tag, at, ...children) => { const n = document.createElementNS(NS, tag); for (const [k, v] of Object.entries(at)) n.setAttribute(k, v); n.append(...children); return n; };
-  const columns = new Map(), places = new Map();
-  for (const s of program.stages) { const c = columns.get(s.rank) || []; c.push(s); columns.set(s.rank, c); }
-  for (const [rank, list] of columns) list.forEach((s, n) => places.set(s.name, [10 + rank * (W + GX), 10 + n * (H + GY)]));
-  const width = 20 + columns.size * (W + GX) - GX, height = 20 + Math.max(...[...columns.values()].map((c) => c.length)) * (H + GY) - GY;
+  const columns = [], places = new Map();
+  for (const s of program.stages) (columns[s.rank] ??= []).push(s);
+  // a column is as wide as what its boxes say, and the gaps are narrower where that makes all of it fit
+  const widths = columns.map((list) => Math.max(80, ...list.map(boxWidth))), boxes = widths.reduce((a, b) => a + b, 0);
+  const GX = 20 + boxes + 42 * (columns.length - 1) > root.clientWidth ? 16 : 42;
+  let left = 10;
+  columns.forEach((list, rank) => {
+    list.forEach((s, n) => places.set(s.name, [left, 10 + n * (H + GY), widths[rank]]));
+    left += widths[rank] + GX;
+  });
+  const width = left - GX + 10, height = 20 + Math.max(...columns.map((c) => c.length)) * (H + GY) - GY;
   const svg = el("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "dataflow by stages" });
   for (const [a, b, moved] of program.edges) {
     if (a === b || !places.has(a) || !places.has(b)) continue;
-    const [x, y] = places.get(a), [u, v] = places.get(b), mid = (x + W + u) / 2;
+    const [x, y, W] = places.get(a), [u, v] = places.get(b), mid = (x + W + u) / 2;
     const line = el("path", { class: moved ? "edge moved" : "edge", d: `M${x + W} ${y + H / 2} C${mid} ${y + H / 2} ${mid} ${v + H / 2} ${u} ${v + H / 2}` });
     line.append(el("title", {}, `${b} reads ${a}${moved ? ", moved to other slots" : ""}`));
     svg.append(line);
   }
   for (const s of program.stages) {
-    const [x, y] = places.get(s.name), c = s.cost;
-    const cost = c ? [c.rotations && plural(c.rotations, "rotation"), c.plain_products + c.cipher_products && plural(c.plain_products + c.cipher_products, "product")].filter(Boolean).join(", ") : "";
-    const under = c ? `level ${c.level}, 2^${Math.round(c.scale)}` : s.kind;
+    const [x, y, W] = places.get(s.name), [name, cost, under] = boxTexts(s);
     const link = el("a", { href: "#slots", tabindex: 0, class: `${s.kind}${s.name === chosen ? " chosen" : ""}` });
-    link.append(el("rect", { class: "box", x, y, width: W, height: H, rx: 5 }), el("text", { x: x + 7, y: y + 15 }, `${s.name}${s.members > 1 ? ` × ${s.members}` : ""} `), el("text", { class: "small", x: x + 7, y: y + 28 }, `${cost || s.kind} `), el("text", { class: "small", x: x + 7, y: y + 40 }, under));
+    link.append(el("rect", { class: "box", x, y, width: W, height: H, rx: 5 }), el("text", { x: x + 7, y: y + 15 }, `${name} `), el("text", { class: "small", x: x + 7, y: y + 28 }, `${cost} `), el("text", { class: "small", x: x + 7, y: y + 40 }, under));
     link.addEventListener("click", (e) => { e.preventDefault(); choose(s.name); });
     svg.append(link);
   }

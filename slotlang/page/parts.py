@@ -9,7 +9,7 @@ from typing import Any
 from slotlang import api
 from slotlang.diagnostics import SlotError
 from slotlang.editor.analysis import Analysis, ProgramView, analyse
-from slotlang.editor.marks import Mark
+from slotlang.editor.marks import Mark, Related, mark_of
 from slotlang.editor.measures import Measures, measure
 from slotlang.editor.verdicts import Verdict, explained, prove
 from slotlang.meaning.program import Program, member_text
@@ -17,6 +17,7 @@ from slotlang.page.costs import cost_rows
 from slotlang.page.knobs import Knobs, admitted_sizes, shape_of
 from slotlang.page.offsets import unit
 from slotlang.page.pieces import line_at, pieces, statements
+from slotlang.page.results import proved_results
 from slotlang.page.stages import edges, stages
 from slotlang.page.values import MAX_DRAWN, value, values
 from slotlang.planning.target import Target
@@ -25,6 +26,7 @@ from slotlang.proof.verdict import Status, Wrong
 from slotlang.refusals import GaveUp
 from slotlang.show.trace import trace
 from slotlang.show.wrong import WrongSlots, held, refutation, wrong_slots
+from slotlang.syntax.statements import parse_broken
 
 __all__ = ["Part", "merged", "one_value", "parts", "whole"]
 
@@ -62,7 +64,7 @@ def parts(
             "file": name,
             "pieces": pieces(analysis, listed),
             "statements": [{k: v for k, v in s.items() if k not in ("start", "end")} for s in listed],
-            "marks": [_mark(analysis, m) for m in analysis.marks],
+            "marks": [_mark(analysis, m) for m in _marks(analysis)],
             "right": analysis.right,
             "programs": [_program(v, number) for number, v in views],
         },
@@ -120,10 +122,20 @@ def one_value(
             continue
         binders = bound.families[family].binders
         if len(binders) == len(member) and all(0 <= i < b.size for i, b in zip(member, binders, strict=True)):
-            yield value(bound, family, member, held(bound, goals))
+            yield value(bound, family, member, held(bound, goals), results=proved_results(bound, goals))
+
+
+def _marks(analysis: Analysis) -> tuple[Mark, ...]:
+    """The messages about a text; an empty one, of which an editor says nothing before something is typed, has that
+    which the commands give."""
+    if analysis.marks or analysis.source.text.strip():
+        return analysis.marks
+    _, problems = parse_broken(analysis.source)
+    return tuple(mark_of(problem, analysis.source, ()) for problem in problems)
 
 
 def _mark(analysis: Analysis, mark: Mark) -> dict[str, Any]:
+    afters, others = _repairs(mark)
     return {
         "line": line_at(analysis, mark.start),
         "from": unit(analysis.source.text, mark.start),
@@ -131,9 +143,27 @@ def _mark(analysis: Analysis, mark: Mark) -> dict[str, Any]:
         "weight": mark.weight,
         "code": mark.code,
         "message": mark.message,
-        "related": [[line_at(analysis, r.start) if r.file is None else 0, r.text] for r in mark.related],
-        "fixes": [{"title": fix.title, "edits": [_edit(analysis, edit) for edit in fix.edits]} for fix in mark.fixes],
+        "related": [[line_at(analysis, r.start) if r.file is None else 0, r.text] for r in others],
+        "fixes": [
+            {"title": fix.title, "after": after, "edits": [_edit(analysis, edit) for edit in fix.edits]}
+            for fix, after in zip(mark.fixes, afters, strict=True)
+        ],
     }
+
+
+def _repairs(mark: Mark) -> tuple[list[str], list[Related]]:
+    """What each repair makes of its statement, empty where its title says all, and the related places that are not
+    repairs: language servers show repairs among these, a page shows them once."""
+    afters, others = [""] * len(mark.fixes), []
+    for related in mark.related:
+        for n, fix in enumerate(mark.fixes):
+            start, same, after = related.text.partition(f"{fix.title}: ")
+            if related.file is None and same and not start and not afters[n]:
+                afters[n] = after
+                break
+        else:
+            others.append(related)
+    return afters, others
 
 
 def _edit(analysis: Analysis, edit: tuple[int, int, str]) -> tuple[int, int, str]:
@@ -195,7 +225,7 @@ def _background(
             yield (*at, "stages"), stages(program, measures)
         yield (*at, "measured"), measures.sentence
         yield (*at, "cost"), _cost(program, target, measures.problem)
-    listed, complete = values(program, claims, wrong, room, drawn)
+    listed, complete = values(program, claims, wrong, room, drawn, proved_results(program, report.steps))
     yield (*at, "values"), listed
     yield (*at, "complete"), complete
     if knobs is not None:

@@ -17,6 +17,9 @@ from slotlang.page.knobs import Knobs
 
 __all__ = ["NoSession", "Session", "Viewed"]
 
+PRELOADED = "slotlang.page.preloaded"
+"""What workers of a page have before they start: importing it takes longer than looking at a small text."""
+
 
 class NoSession(Exception):
     """What is asked for a view that there is not."""
@@ -61,13 +64,13 @@ class Session:
     search: dict[str, Any] | None = None
     data: dict[str, Any] | None = None
     problem: str = ""
-    worker: Worker = field(default_factory=lambda: Worker("page"))
-    drawer: Worker = field(default_factory=lambda: Worker("page's drawer"))
+    worker: Worker = field(default_factory=lambda: Worker("page", PRELOADED))
+    drawer: Worker = field(default_factory=lambda: Worker("page's drawer", PRELOADED))
     drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    asker: Worker = field(default_factory=lambda: Worker("page's asker"))
+    asker: Worker = field(default_factory=lambda: Worker("page's asker", PRELOADED))
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    searcher: Worker = field(default_factory=lambda: Worker("page's search"))
-    judge: Worker = field(default_factory=lambda: Worker("page's judge"))
+    searcher: Worker = field(default_factory=lambda: Worker("page's search", PRELOADED))
+    judge: Worker = field(default_factory=lambda: Worker("page's judge", PRELOADED))
     judging: asyncio.Task[None] | None = None
     judged: dict[str, Any] | None = None
     job: asyncio.Task[None] | None = None

@@ -13,9 +13,18 @@ function colour(group, distinct) {
   return `hsl(${hue} ${dark.matches ? 45 : 60}% ${light}%)`;
 }
 
+const CELL_FONT = "11px ui-monospace, monospace", NARROW = 84, MOST_MEASURED = 512;
+const pen = document.createElement("canvas").getContext("2d");
+
+function textWidth(text, font = CELL_FONT) {
+  if (pen.font !== font) pen.font = font;
+  return pen.measureText(text).width;
+}
+
 class SlotGrid {
   constructor(canvas, chosen, hovered) {
     this.canvas = canvas; this.value = null; this.slot = 0; this.hovered = null;
+    this.fits = (text) => textWidth(text) <= this.cell - 6;
     canvas.addEventListener("mousemove", (e) => hovered(this.at(e)));
     canvas.addEventListener("mouseleave", () => hovered(null));
     canvas.addEventListener("click", (e) => { const s = this.at(e); if (s !== null) chosen(s); });
@@ -62,10 +71,22 @@ class SlotGrid {
     // many short rows stand side by side
     while (v.slots / across > 64 && width / (2 * across) >= 6 && v.slots % (2 * across) === 0) across *= 2;
     this.across = across;
-    this.cell = Math.min(84, Math.max(3, Math.floor(width / across)));
+    this.cell = Math.min(this.widest(Math.floor(width / across)), Math.max(3, Math.floor(width / across)));
     this.down = Math.ceil(v.slots / across);
     // browsers draw no canvas that is much longer
     this.high = Math.max(3, Math.min(28, this.cell, Math.floor(6000 / this.down)));
+  }
+  // no cell is wider than what it says; what there is room for, of a value's first slots, is measured once for each room
+  widest(room) {
+    if (room <= NARROW) return NARROW;
+    const v = this.value;
+    if (!v.wide || v.wide.room !== room) {
+      const fits = (text) => textWidth(text) <= room - 8;
+      let most = 0;
+      for (let s = 0; s < Math.min(v.slots, MOST_MEASURED); s++) most = Math.max(most, textWidth(v.label(s, fits)));
+      v.wide = { room, cell: Math.max(NARROW, Math.ceil(most) + 8) };
+    }
+    return v.wide.cell;
   }
   draw() {
     if (!this.value) return;
@@ -107,8 +128,8 @@ class SlotGrid {
       }
       if (this.cell >= 44 && this.high >= 14) {
         g.save(); g.beginPath(); g.rect(x, y, this.cell - 2, this.high); g.clip();
-        g.fillStyle = ink; g.font = "11px ui-monospace, monospace"; g.textBaseline = "middle";
-        g.fillText(v.text(s).replace(/^sum of ([\d,]+) products, e\.g\. /, "\u03a3$1 ").replace(/(?<!^\u03a3[\d,]*) /g, ""), x + 3, y + this.high / 2);
+        g.fillStyle = ink; g.font = CELL_FONT; g.textBaseline = "middle";
+        g.fillText(v.label(s, this.fits), x + 3, y + this.high / 2);
         g.restore();
       }
     }

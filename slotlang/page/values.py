@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.graph.estimate import operations
 from slotlang.meaning.program import Claim, Family, Program, member_text
 from slotlang.page.columns import column, texts
+from slotlang.page.results import Results, elements
 from slotlang.show.content import SlotContents, contents
 from slotlang.show.grid import grid_of
 from slotlang.show.holding import many
@@ -54,11 +56,16 @@ def chosen_members(program: Program, first: Sequence[Member] = ()) -> Iterator[M
 
 
 def values(
-    program: Program, claims: Sequence[Claim], wrong: WrongSlots | None, room: int, drawn: int = MAX_DRAWN
+    program: Program,
+    claims: Sequence[Claim],
+    wrong: WrongSlots | None,
+    room: int,
+    drawn: int = MAX_DRAWN,
+    results: Results = MappingProxyType({}),
 ) -> tuple[dict[str, Any], bool]:
     """The values of a program by their titles, as many as there is ``room`` for in bytes, with at most ``drawn`` slots,
     and whether that is all. ``claims``: those that may be taken at their word; ``wrong``: wrong slots, where they are
-    known."""
+    known; ``results``: the outputs that are proved."""
     found: dict[str, Any] = {}
     if program.slots > MAX_SLOTS:
         return found, False
@@ -74,7 +81,7 @@ def values(
     for name, member in chosen_members(program, first):
         if (found and (len(found) + 1) * program.slots > drawn) or work > MAX_WORK:
             break
-        made, cost = _value(program, name, member, claims, wrong, compare=compare and name not in seen)
+        made, cost = _value(program, name, member, claims, wrong, results, compare=compare and name not in seen)
         seen.add(name)
         work += cost
         room -= len(json.dumps(made, separators=(",", ":")))
@@ -85,14 +92,19 @@ def values(
 
 
 def value(
-    program: Program, name: str, member: tuple[int, ...], claims: Sequence[Claim], wrong: WrongSlots | None = None
+    program: Program,
+    name: str,
+    member: tuple[int, ...],
+    claims: Sequence[Claim],
+    wrong: WrongSlots | None = None,
+    results: Results = MappingProxyType({}),
 ) -> dict[str, Any]:
     """One value; only ``why`` there is none where it is too large to draw. Raises ``SlotError`` SL601 where there is no
     such member."""
     if program.slots > MAX_SLOTS:
         why = f"{count_of(program.slots, 'slot')} are too many to draw"
         return {"family": name, "member": list(member), "title": member_text(name, member), "why": why, "reads": None}
-    return _value(program, name, member, claims, wrong, compare=operations(program) <= MAX_COMPARED)[0]
+    return _value(program, name, member, claims, wrong, results, compare=operations(program) <= MAX_COMPARED)[0]
 
 
 def _value(
@@ -101,6 +113,7 @@ def _value(
     member: tuple[int, ...],
     claims: Sequence[Claim],
     wrong: WrongSlots | None,
+    results: Results,
     *,
     compare: bool,
 ) -> tuple[dict[str, Any], int]:
@@ -127,6 +140,7 @@ def _value(
         "wrong_sentence": held.wrong_sentence(),
         "claims": [[line, text] for line, text in held.claims],
         "reads": _reads(program, family, member),
+        "results": elements(program, results.get((name, member), ())),
     }
     products = program.slots * max(1, min(held.describer.points, 1 << 10)) // (1 if held.describer.exact else 4)
     return made, products + FOLLOWED * held.describer.named.followed

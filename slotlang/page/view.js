@@ -2,7 +2,8 @@
 // The page of `slotlang view`: what is typed goes to the engine at each pause, and what it finds is drawn.
 
 const PAUSE = 250;
-const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, sending: 0, least: 0, queue: Promise.resolve(), last: null, follow: false };
+// "follow": what was typed last is not shown yet; "about": the text that messages are about, null while that is an older one
+const view = { session: null, version: 0, sent: "", timer: 0, asked: new Set(), editor: null, sending: 0, least: 0, queue: Promise.resolve(), last: null, follow: false, about: null };
 
 function headers() { return { "Content-Type": "application/json", "X-Slotlang-Token": given.token }; }
 
@@ -53,15 +54,21 @@ function sendText() {
 
 function typed() {
   view.follow = true;
+  state.chosen = false;
+  showRepairs();
   showGoal(null);
   byId("kept").textContent = "";
   clearTimeout(view.timer);
   view.timer = setTimeout(sendText, PAUSE);
 }
 
-// The statement that the cursor stands in.
-function followCursor() {
+// The statement that the cursor stands in. "selected": somebody has put it there, which chooses what is shown; where it stands
+// after typing chooses nothing.
+function followCursor(selected = false) {
   if (!state.data || view.editor.text() !== view.sent) return;
+  const chosen = state.chosen || selected;
+  // the number is one of another text
+  if (view.follow) state.about = null;
   view.follow = false;
   const line = view.editor.line(), number = state.data.statements.findLastIndex((x) => x.first <= line && line <= x.last);
   if (number < 0 || number === state.about) return;
@@ -69,6 +76,7 @@ function followCursor() {
   if (at < 0) return;
   if (at !== state.at || s.stage === null || s.stage !== stageOf(state.family || "")) chooseStatement(number);
   else { state.about = number; showAbout(); }
+  state.chosen = chosen;
 }
 
 function showMarksInEditor(data) {
@@ -111,10 +119,11 @@ async function listen() {
       takeKnobs(found.knobs);
       // what was sent from here and is not answered yet is newer than this
       const own = view.editor.text(), newer = !view.sending && found.version >= view.least;
-      if (newer && !found.edited && plain(found.text) !== view.sent && own === view.sent) { view.editor.set(found.text); view.sent = plain(found.text); }
+      if (newer && !found.edited && plain(found.text) !== view.sent && own === view.sent) { view.editor.set(found.text); view.sent = plain(found.text); state.chosen = false; }
       if (found.data) {
         if (found.read !== view.text) { view.text = found.read; view.asked = new Set(); }
         keepAsked(found.data);
+        view.about = found.current ? plain(found.text) : null;
         if (found.current && view.editor.text() === plain(found.text)) showMarksInEditor(found.data);
         receive(found.data, found.current);
         if (view.follow && !state.stale) followCursor();
@@ -148,8 +157,9 @@ async function open(again = false) {
 function startView() {
   byId("text").hidden = byId("source-hint").hidden = true;
   byId("editing").hidden = false;
-  let moving = 0;
-  const moved = () => { cancelAnimationFrame(moving); moving = requestAnimationFrame(followCursor); };
+  let moving = 0, selected = false;
+  const follow = () => { const by = selected; selected = false; followCursor(by); };
+  const moved = (by) => { selected = selected || by; cancelAnimationFrame(moving); moving = requestAnimationFrame(follow); };
   view.editor = SlotEditor.create(byId("editor"), { words: given.words, label: "text of the program", ask, show: markdown, changed: typed, moved });
   startKnobs();
   startGoal();

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import cache
 
 import pytest
-from browsing import CHROMIUM, chromium, served, serving, until_ready
+from browsing import CHROMIUM, PATIENCE, chromium, many_served, served, serving, until_ready
 from page_views import TEXT, Here
 
 from slotlang.page import session as session_module
 from slotlang.page import sessions as sessions_module
 from slotlang.page.document import document
 from slotlang.page.parts import whole
+from slotlang.puzzles.book import puzzle_named
 
 EXPECTED = (400, 404, 409)
 """Answers of the server that are errors and no fault."""
@@ -42,7 +44,7 @@ def watching(browser):
 
     def new_page(width=1280, **more):
         page = browser.new_page(viewport={"width": width, "height": 844}, **more)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda e: problems.append(str(e)))
         # a view that the server has forgotten is opened again, and what it refuses is said in the page
         page.on(
@@ -57,14 +59,25 @@ def watching(browser):
     assert not problems
 
 
+@pytest.fixture(scope="session")
+def reports():
+    """Reports by text and sizes, each made once."""
+
+    @cache
+    def report(text, sizes):
+        return document("report", "page", whole(text, "p.slot", None, dict(sizes)), text)
+
+    return report
+
+
 @pytest.fixture
-def opened(watching, tmp_path):
+def opened(watching, reports, tmp_path):
     """Opens the report of a program; nothing may be loaded."""
     loaded = []
 
     def open_page(text, sizes=None, width=1280, **more):
         file = tmp_path / "page.html"
-        file.write_text(document("report", "page", whole(text, "p.slot", None, sizes or {}), text))
+        file.write_text(reports(text, tuple((sizes or {}).items())))
         page = watching(width, **more)
         page.on("request", lambda r: loaded.append(r.url) if r.url != file.as_uri() else None)
         page.goto(file.as_uri())
@@ -75,8 +88,16 @@ def opened(watching, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory):
-    """Addresses of views by text and options, each started once: a page has a text of its own."""
+def many(tmp_path_factory):
+    """Starts views in one process."""
+    with many_served(tmp_path_factory.mktemp("searches")) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def servers(many, tmp_path_factory):
+    """Files and addresses of views by text, each started once: a page has a text of its own. With ``options`` by the
+    command itself."""
     with ExitStack() as stack:
         known = {}
 
@@ -85,7 +106,7 @@ def servers(tmp_path_factory):
                 return known[text, options]
             file = tmp_path_factory.mktemp("view") / "p.slot"
             file.write_text(text)
-            found = file, stack.enter_context(served(file, *options))
+            found = file, many(file) if options is None else stack.enter_context(served(file, *options))
             if not fresh:
                 known[text, options] = found
             return found
@@ -94,16 +115,19 @@ def servers(tmp_path_factory):
 
 
 @pytest.fixture
-def puzzled(watching, tmp_path):
-    """Opens a puzzle: the page, which has its ``file``."""
+def puzzled(watching, many, tmp_path):
+    """Opens a puzzle: the page, which has its ``file``. ``command``: by the command, which starts the file."""
     with ExitStack() as stack:
 
-        def open_puzzle(name, text=None, **more):
+        def open_puzzle(name, text=None, command=False, **more):
             file = tmp_path / f"{name}.slot"
-            if text is not None:
-                file.write_text(text)
+            if command:
+                address = stack.enter_context(serving(tmp_path, "puzzle", "view", name, "-o", str(file)))
+            else:
+                file.write_text(text or puzzle_named(name).text)
+                address = many(file, puzzle=name)
             page = watching(**more)
-            page.goto(stack.enter_context(serving(tmp_path, "puzzle", "view", name, "-o", str(file))))
+            page.goto(address)
             # before its server ends
             stack.callback(page.close)
             until_ready(page)
@@ -116,9 +140,10 @@ def puzzled(watching, tmp_path):
 @pytest.fixture
 def viewed(watching, servers):
     """Opens a view of a text: the page, which has its ``file``, its ``address`` and ``another()`` page of the same.
-    ``fresh``: of a server that no other test uses, whose file can be changed."""
+    ``options``: those of the command, which then serves it. ``fresh``: of a server that no other test uses, whose file
+    can be changed."""
 
-    def open_view(text, *options, width=1280, ready=True, fresh=False, **more):
+    def open_view(text, options=None, width=1280, ready=True, fresh=False, **more):
         file, address = servers(text, options, fresh)
 
         def another():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from browsing import AXE, accessibility, until_ready, until_true
+from browsing import AXE, accessibility, replace_text, until_ready, until_true
 from command_line import slotlang
 from repository import TESTS
 
@@ -15,18 +15,12 @@ HALF = ("S = P\n", "S = sum f < C: P << f*batch\n")
 WHOLE = ("S = P\n", "S = sum f < C by doubling: P << f*batch\n")
 
 
-def typed(page, text):
-    page.focus("#editor .cm-content")
-    page.keyboard.press("Control+a")
-    page.keyboard.insert_text(text)
-
-
 def judged(page, text):
     until_true(page, f"byId('judged').textContent.startsWith({text!r})")
 
 
 def test_a_puzzle_is_solved_and_kept(puzzled):
-    page = puzzled("score")
+    page = puzzled("score", command=True)
     assert page.file.read_text() == SCORE.text, "it is started"
     assert page.inner_text("#puzzle-title") == f"Puzzle score: {SCORE.goal}"
     judged(page, "Not solved yet")
@@ -39,13 +33,13 @@ def test_a_puzzle_is_solved_and_kept(puzzled):
     page.click("#hint")
     assert SCORE.section in page.locator("#hints li").last.inner_text() and page.locator("#hint").is_hidden()
     # another state has another hint, and it is hidden again
-    typed(page, SCORE.text.replace(*HALF))
+    replace_text(page, SCORE.text.replace(*HALF))
     until_true(page, "byId('missing').textContent.includes('7 rotations, more than 3')")
     assert page.locator("#hints li").count() == 0 and page.locator("#hint").is_visible()
     # half of a text is no program, and says so
-    typed(page, SCORE.text.replace("S = P\n", "S = \n"))
+    replace_text(page, SCORE.text.replace("S = P\n", "S = \n"))
     until_true(page, "byId('missing').textContent.includes('not a program: SL')")
-    typed(page, SCORE.text.replace(*WHOLE))
+    replace_text(page, SCORE.text.replace(*WHOLE))
     judged(page, "✓ Solved")
     assert "Next: slotlang puzzle view direction" in page.inner_text("#judged")
     assert page.locator("#hint").is_hidden()
@@ -82,10 +76,9 @@ def test_what_was_kept_goes_on_and_a_foreign_change_is_not_overwritten(puzzled):
         assert page.file.read_text() == f"# {patience}\n{SCORE.text}"
         page.keyboard.type("#")
     text = page.evaluate("view.editor.text()")
-    # the editor undoes together what comes within half a second
-    page.wait_for_timeout(600)
     page.click("#revert")
     until_true(page, "view.editor.text().startsWith('# 1500')")
+    # at once after the last key, and a step of its own
     page.focus("#editor .cm-content")
     page.keyboard.press("Control+z")
     assert page.evaluate("view.editor.text()") == text

@@ -93,6 +93,37 @@ def test_a_refuted_program_has_its_wrong_slot_and_where_it_came_from(refuted):
     assert "lost" in str(program["verdict"]["mark"]["related"])
 
 
+def test_a_repair_is_said_once_and_has_what_it_changes():
+    """Language servers show repairs among the related places; a page has each as a repair alone."""
+    data = whole(BACKWARDS, "backwards.slot", None)
+    mark = data["programs"][0]["verdict"]["mark"]
+    assert mark["fixes"] and all(fix["after"] for fix in mark["fixes"])
+    for fix in mark["fixes"]:
+        ((start, end, new),) = fix["edits"]
+        assert " ".join(new.split()) == " ".join(fix["after"].split())
+        assert all(fix["title"] not in text for _, text in mark["related"])
+        changed = BACKWARDS[:start] + new + BACKWARDS[end:]
+        assert check(bind_text(changed)).status == "proved"
+    # what a title says in full has no more to say
+    (meant,) = whole(TEXT.replace("horner: P[q]", "horner: PP[q]"), "a.slot", None)["marks"]
+    assert [fix["after"] for fix in meant["fixes"]] == [""]
+
+
+def test_slots_of_proved_outputs_have_their_elements(page, refuted):
+    (program,) = page["programs"]
+    bound = bind_text(TEXT, SMALL)
+    read = {}
+    for title, value in program["values"].items():
+        for name, part, shape, places in value["results"]:
+            assert (name, part, shape) == ("y", "re", [16, 2])
+            read.update({(title, s): place for s, place in enumerate(expand(places)) if place >= 0})
+    # y[c*C + h, t] is the real part of slot (h, t) of Y[c], C = 8 and two tokens
+    assert read == {(f"Y[{c}]", 2 * h + t): 2 * (8 * c + h) + t for c in range(2) for h in range(8) for t in range(2)}
+    (one,) = one_value(TEXT, "a.slot", None, SMALL, "rank_complex", "Y", (1,), check(bound).steps)
+    assert one["results"] == program["values"]["Y[1]"]["results"]
+    assert all(not value["results"] for value in refuted["programs"][0]["values"].values())
+
+
 def test_parts_come_one_after_another_and_make_the_whole(page):
     data, keys = {}, []
     for part in parts(TEXT, "rank_complex.slot", None, SMALL):
@@ -107,6 +138,8 @@ def test_a_text_that_is_not_right_has_its_messages():
         data = whole(text, "a.slot", None)
         assert not data["right"]
         assert "".join(piece for piece, _, _ in data["pieces"]) == text or "\0" in text
+    for text in ("", " \n\n", "# nothing"):
+        assert [(m["code"], m["line"]) for m in whole(text, "a.slot", None)["marks"]] == [("SL108", 1)]
     data = whole("program p(n = 4)\ninput x[m]\n", "a.slot", None)
     assert [(m["code"], m["line"]) for m in data["marks"]] == [("SL201", 2)]
 

@@ -1,7 +1,7 @@
 // CodeMirror as the page of `slotlang view` has it. What it knows of the language is given to it: words by the page,
 // completions, hovers and messages by the engine.
 import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, snippet } from "@codemirror/autocomplete";
-import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { defaultKeymap, history, historyKeymap, isolateHistory } from "@codemirror/commands";
 import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
 import { lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
@@ -61,7 +61,11 @@ function proposal({ label, sort, detail, insert, snippet: has, order }) {
   return { label, type: SORTS[sort], detail: detail.split("\n")[0].replace(/`/g, "").slice(0, 60), apply: has ? snippet(template) : template, boost: -order };
 }
 
-// `ask(question, offset)` gives what the engine knows, or null; `changed()` and `moved()` are told of edits and of the cursor.
+// What is no typing is undone by itself, however soon after the last key it comes.
+const alone = isolateHistory.of("full");
+
+// `ask(question, offset)` gives what the engine knows, or null; `changed()` and `moved(selected)` are told of edits and of the
+// cursor, `selected` where somebody has put it elsewhere.
 export function create(parent, { words, label, ask, show, changed, moved }) {
   let quiet = false;
   const complete = async (context) => {
@@ -86,10 +90,13 @@ export function create(parent, { words, label, ask, show, changed, moved }) {
     keymap.of([{ key: "Tab", run: acceptCompletion }, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap]),
     EditorView.updateListener.of((update) => {
       if (update.docChanged && !quiet) changed();
-      if (update.docChanged || update.selectionSet) moved();
+      if (update.docChanged || update.selectionSet) moved(update.selectionSet && !update.docChanged);
     }),
   ];
   const view = new EditorView({ parent, state: EditorState.create({ doc: "", extensions }) });
+  const repair = (edits) => {
+    view.dispatch({ changes: edits.map(([from, to, insert]) => ({ from, to, insert })), annotations: alone, scrollIntoView: true });
+  };
   return {
     view,
     text: () => view.state.doc.toString(),
@@ -103,16 +110,20 @@ export function create(parent, { words, label, ask, show, changed, moved }) {
       while (from < most && old[from] === clean[from]) from++;
       while (end < most - from && old[old.length - 1 - end] === clean[clean.length - 1 - end]) end++;
       quiet = !own;
-      const annotations = own ? [] : [Transaction.addToHistory.of(false)];
+      const annotations = own ? alone : Transaction.addToHistory.of(false);
       view.dispatch({ changes: { from, to: old.length - end, insert: clean.slice(from, clean.length - end) }, annotations });
       quiet = false;
     },
+    // change the text by edits `[from, to, insert]`, which are about the text as it stands
+    repair(edits) { repair(edits); view.focus(); },
     // messages by offsets; those that are beyond the text are about another one
     marks(list) {
+      const about = view.state.doc;
       const length = view.state.doc.length, usable = list.filter((m) => m.from <= length && m.to <= length);
       const found = usable.map((m) => ({
         from: m.from, to: m.to, severity: m.weight === "information" ? "info" : m.weight, source: m.code, message: m.message,
-        actions: m.fixes.filter((f) => f.edits.length).map((f) => ({ name: f.title, apply: (v) => v.dispatch({ changes: f.edits.map(([a, b, insert]) => ({ from: a, to: b, insert })) }) })),
+        // a repair is about the text that the message is about: in another one its offsets mean something else
+        actions: m.fixes.filter((f) => f.edits.length).map((f) => ({ name: f.title, apply: () => { if (view.state.doc.eq(about)) repair(f.edits); } })),
       }));
       view.dispatch(setDiagnostics(view.state, found));
     },
