@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.meaning.deep import Steps, walked
-from slotlang.meaning.integers import Int, evaluate, holds
+from slotlang.meaning.integers import And, Int, evaluate, holds, within
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import (
     Arith,
+    Element,
     FamilyRef,
     Iverson,
     Permuted,
+    Read,
     Shift,
     Slotwise,
     SumOver,
@@ -101,7 +103,7 @@ def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
 
 
 def vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Mask:
-    """At which slots a value is 0 because a bracket in it does not hold."""
+    """At which slots a value is 0 because a bracket in it does not hold, or what it reads lies beyond its tensor."""
     return walked(_vanishes(program, value, env, slots))
 
 
@@ -110,6 +112,10 @@ def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Int
         case Iverson(condition):
             true = holds(condition, program.sizes, {**program.slot_env(slots), **env})
             return ~np.broadcast_to(np.asarray(true, bool), slots.shape)
+        case Read(_, indices, True) | Element(_, indices, True):
+            extents = program.tensors[value.tensor].extents if isinstance(value, Read) else program.extents(value.form)
+            inside = holds(And(within(indices, extents)), program.sizes, {**program.slot_env(slots), **env})
+            return ~np.broadcast_to(np.asarray(inside, bool), slots.shape)
         case Arith("*"):
             zero = np.zeros(slots.shape, bool)
             for factor in children(value):
@@ -117,10 +123,9 @@ def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Int
             return zero
         case FamilyRef(name, indices) if program.families[name].kind == "plain":
             family = program.families[name]
-            inside: Mask = yield _vanishes(
-                program, family.body, family.env([_at(program, i, env) for i in indices]), slots
-            )
-            return inside
+            member = family.env([_at(program, i, env) for i in indices])
+            nothing: Mask = yield _vanishes(program, family.body, member, slots)
+            return nothing
         case _ if isinstance(value, Slotwise):
             zero = np.ones(slots.shape, bool)
             for part in children(value):
