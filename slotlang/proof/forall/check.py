@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from slotlang.diagnostics import SlotError, closest, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
+from slotlang.meaning.sizes import sizes_span
 from slotlang.proof.check import Checker, Method, Report, check
 from slotlang.proof.forall.condition_kinds import WRITTEN_OUT, Conditions, Defined, sizes_in
 from slotlang.proof.forall.conditions import conditions
@@ -183,14 +184,14 @@ def _free(syntax: tree.Program, names: Sequence[str], fixed: Mapping[str, int]) 
     if ALL in names and ALL not in known:
         free = [name for name in known if name not in fixed and name in used]
         if not free:
-            raise error("SL722", "no size of this program is open", header.span, hint="drop --for-all")
+            raise error("SL722", "no size of this program is open", sizes_span(header), hint="drop --for-all")
         return tuple(free)
     for name in names:
         if name not in known:
             raise error(
                 "SL720",
                 f"the program has no size '{name}'",
-                header.span,
+                sizes_span(header),
                 notes=[f"its sizes are {', '.join(known) or 'none'}"],
                 hint=closest(name, known) or "name sizes of the header; what `let` defines follows from them",
             )
@@ -198,7 +199,7 @@ def _free(syntax: tree.Program, names: Sequence[str], fixed: Mapping[str, int]) 
             raise error(
                 "SL721",
                 f"'{name}' can't be both free and {fixed[name]}",
-                header.span,
+                sizes_span(header),
                 hint=f"drop --set {name}={fixed[name]}, or take {name} out of --for-all",
             )
         if name not in used:
