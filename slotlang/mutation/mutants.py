@@ -312,22 +312,21 @@ def _slots_of_one(indices: tuple[tree.Expr, ...], names: Names) -> Iterator[tree
     """Conditions that leave one slot of those that carry the same element: a digit that no index has is 0, or all such
     digits; or a digit is below the modulus that it is taken by."""
     used = names_in(indices)
-    span = indices[0].span if indices else None
-    conditions: list[tree.Expr] = []
+    if not indices:
+        return
+    span = indices[0].span
+    zero = tree.Number(Fraction(0), False, span)
     for system in names.systems or ((SLOT,),):
-        unused = [
-            tree.Compare(("==",), (tree.Name(d, span), tree.Number(Fraction(0), False, span)), span)
-            for d in system
-            if d not in used
+        unused: list[tree.Expr] = [
+            tree.Compare(("==",), (tree.Name(digit, span), zero), span) for digit in system if digit not in used
         ]
-        conditions += unused
+        yield from unused
         if len(unused) > 1:
-            conditions.append(reduce(lambda a, b: tree.Binary("and", a, b, span), unused))
+            yield reduce(lambda a, b: tree.Binary("and", a, b, span), unused)
     for part in nodes(indices):
         if isinstance(part, tree.Binary) and part.op == "%":
             for name in sorted(names_in(part.left) & {*names.digits, SLOT}):
-                conditions.append(tree.Compare(("<",), (tree.Name(name, span), part.right), span))
-    yield from conditions
+                yield tree.Compare(("<",), (tree.Name(name, span), part.right), span)
 
 
 __all__ = ["Mutation", "mutants"]

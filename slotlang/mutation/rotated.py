@@ -6,7 +6,7 @@ plaintext has row h in slot h, it needs row ``(h - a) % n`` there. The giant ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
@@ -47,7 +47,7 @@ def _renamed(amount: tree.Expr, own: Sequence[str], names: Names) -> Iterator[tr
     if len(loops) == 1:
         for other in own:
             if other != loops[0]:
-                yield _with_name(amount, loops[0], lambda e, other=other: replace(e, name=other))
+                yield _with_name(amount, loops[0], other)
 
 
 def _steps(amount: tree.Expr, below: Sequence[tree.Expr]) -> tree.Expr | None:
@@ -68,10 +68,11 @@ def _factors(e: tree.Expr) -> list[tree.Expr]:
     return [e]
 
 
-def _with_name(node: Any, name: str, change: Callable[[tree.Name], tree.Expr]) -> Any:
+def _with_name(node: Any, name: str, other: str) -> Any:
+    """A tree with another name for one."""
     if isinstance(node, tree.Name):
-        return change(node) if node.name == name else node
-    return rebuilt(node, lambda part: _with_name(part, name, change))
+        return replace(node, name=other) if node.name == name else node
+    return rebuilt(node, lambda part: _with_name(part, name, other))
 
 
 def _moved(node: Any, digit: str, extent: tree.Expr, add: bool, steps: tree.Expr) -> Any:
