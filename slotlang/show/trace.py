@@ -93,6 +93,8 @@ def trace(
             listed = [f"{_text(p)} (0)" for p in zero[:SHOWN]]
         many = len(full or zero)
         more = f", … ({many:,} in all)" if many > SHOWN else ""
+        if full and (hidden := len(beyond) - max(0, SHOWN - len(full))) > 0:
+            more += f", … ({hidden:,} more {'holds' if hidden == 1 else 'hold'} 0)"
         steps.append(Step(place, f"{here} <- {', '.join(listed)}{more}"))
         place = followed
 

@@ -86,8 +86,8 @@ def test_each_slot_reads_what_the_trace_reads(text, sizes):
 
 
 def test_a_plaintext_beyond_its_tensor_makes_nothing_of_what_it_multiplies():
-    program = bind_text("""program few(n = 3, s = 4)
-input x[s]
+    program = bind_text("""program few(n = 3, slots = 4)
+input x[slots]
 weight w[n]
 cipher X = x[slot]
 plain W = w[slot] else 0

@@ -28,6 +28,13 @@ def report(text: str, *free: str) -> Report:
     return check_for_all(parse(Source("p.slot", text)), free)
 
 
+def test_an_unknown_verdict_says_what_it_is_and_what_to_try_with_one_size_open() -> None:
+    found = report(CENTRED, "P")
+    assert found.status == "unknown"
+    assert found.notes == (UNKNOWN, "to try: rotate by amounts that are not negative in line 9")
+
+
+@pytest.mark.slow
 def test_an_unknown_verdict_says_what_it_is_and_what_to_try() -> None:
     found = report(CENTRED, "H", "P")
     assert found.status == "unknown"
