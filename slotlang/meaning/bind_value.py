@@ -124,7 +124,8 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
                 )
             raise unknown_name(scope, name, place, scope.permutations)
         case tree.Compare(span=span) | tree.Unary(span=span) | tree.Binary(span=span):
-            raise error("SL302", "a condition is not a value", span, hint="in brackets it is: [h < 16] is 1 or 0")
+            hint = f"in brackets it is: [{text_of(span)}] is 1 or 0"
+            raise error("SL302", "a condition is not a value", span, hint=hint)
         case _:
             assert_never(e)
 

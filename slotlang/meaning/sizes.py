@@ -55,7 +55,7 @@ def bind_header(scope: Scope, header: tree.Header, overrides: Mapping[str, int])
                 Diagnostic(
                     "SL212",
                     f"the program has no size '{name}' to set",
-                    name_span(header.name, header.span),
+                    sizes_span(header),
                     notes=(f"its sizes are {', '.join(known) or 'none'}",),
                     hint=f"'{name}' is computed in line {scope.later[name].line}" if computed else closest(name, known),
                 )
@@ -76,6 +76,13 @@ def bind_header(scope: Scope, header: tree.Header, overrides: Mapping[str, int])
             scope.poisoned.add(size.name)
     if problems:
         raise SlotError(problems)
+
+
+def sizes_span(header: tree.Header) -> Span:
+    """Where a header lists its sizes; its name where it has none."""
+    if not header.sizes:
+        return name_span(header.name, header.span)
+    return header.sizes[0].span.to(header.sizes[-1].span)
 
 
 def _size(scope: Scope, size: tree.Size, overrides: Mapping[str, int]) -> int:

@@ -81,8 +81,11 @@ def integer_edits(e: tree.Expr, kind: str, names: Names) -> Iterator[Edit]:
 
 def _summand(e: tree.Expr, names: Names) -> Iterator[Edit]:
     """A variable that a person may have forgotten to add."""
+    nothing = isinstance(e, tree.Number) and e.value == 0
     for variable in names.variables if names.forgotten else ():
-        for op in "+-":
+        if nothing:
+            yield put("forgotten", e, tree.Name(variable, e.span))
+        for op in "" if nothing else "+-":
             yield put("forgotten", e, tree.Binary(op, e, tree.Name(variable, e.span), e.span))
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from fractions import Fraction
+from functools import reduce
 from itertools import chain, combinations, pairwise
 from typing import Any
 
 from slotlang.diagnostics import SlotError
+from slotlang.meaning.integers import SLOT
 from slotlang.mutation.edits import (
     Edit,
     binder_edits,
@@ -22,11 +26,15 @@ from slotlang.mutation.edits import (
     within,
 )
 from slotlang.mutation.names import Names, names_of
+from slotlang.mutation.rotated import rotated_edits
 from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
-from slotlang.syntax.printer import statement_text
-from slotlang.syntax.walk import by_elements
+from slotlang.syntax.printer import expression_text, statement_text
+from slotlang.syntax.walk import by_elements, nodes
+from slotlang.syntax.walk import names as names_in
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
 def one_line(text: str) -> str:
@@ -57,10 +65,27 @@ class Mutation:
     @property
     def description(self) -> str:
         """``"`>>` for `<<` in line 14"``."""
-        before = one_line(self.span.text)
-        what = f"`{self.after}` for `{before}`" if self.after else f"without `{before}`"
+        return self.described("")
+
+    def described(self, which: str) -> str:
+        """The same, with ``which`` of several alike is changed: ``"`X` for the second `X2` in line 6"``."""
+        before = f"{which}`{one_line(self.span.text)}`"
+        what = f"`{self.after}` for {before}" if self.after else f"without {before}"
         places = [f", in the definition of '{name}' ({place})" for name, place in self.span.definitions[-1:]]
         return f"{what} in line {self.span.line}{''.join(places)}"
+
+    @property
+    def occurrence(self) -> str:
+        """``the second `` where the line has what is changed several times; else empty."""
+        source, here = self.span.source.text, self.span.text
+        start = source.rfind("\n", 0, self.span.start) + 1
+        line = source[start:].partition("\n")[0].partition("#")[0]
+        edges = [r"\b" if re.match(r"\w", sign) else "" for sign in (here[:1], here[-1:])]
+        places = [start + found.start() for found in re.finditer(edges[0] + re.escape(here) + edges[1], line)]
+        if len(places) < 2 or self.span.start not in places:
+            return ""
+        number = places.index(self.span.start)
+        return f"the {_ORDINALS[number] if number < len(_ORDINALS) else f'{number + 1}th'} "
 
     def text(self) -> str:
         """The text of the changed program; outside the changed place it is the author's, sign by sign."""
@@ -143,6 +168,8 @@ def _statement_edits(s: tree.Statement, names: Names) -> Iterator[Edit]:
             yield from within(binder_edits(binders, names), lambda new: replace(s, binders=new))
             if kind != "compute":
                 yield from within(_exchanged_digits(body, names), lambda new: replace(s, body=new))
+            if kind == "plain" and names.forgotten:
+                yield from within(rotated_edits(s, names), lambda new: replace(s, body=new))
             yield from within([put("sign", body, tree.Unary("-", body, body.span))], lambda new: replace(s, body=new))
             yield from within(value_edits(body, inside), lambda new: replace(s, body=new))
         case tree.DefinePermutation(_, form):
@@ -274,7 +301,32 @@ def _output_edits(s: tree.Output, names: Names) -> Iterator[Edit]:
     if s.where is not None and names.forgotten:
         span = Span(s.span.source, s.value.span.end, s.where.span.end)
         yield Edit("output map", span, "", replace(s, where=None))
+    if s.where is None and names.forgotten:
+        for where in _slots_of_one(s.indices, names):
+            text = f"{expression_text(value)} where {expression_text(where)}"
+            yield Edit("where", value.span, text, replace(s, where=where))
     yield from within(where_edits(s.where, "output map", inside), lambda new: replace(s, where=new))
+
+
+def _slots_of_one(indices: tuple[tree.Expr, ...], names: Names) -> Iterator[tree.Expr]:
+    """Conditions that leave one slot of those that carry the same element: a digit that no index has is 0, or all such
+    digits; or a digit is below the modulus that it is taken by."""
+    used = names_in(indices)
+    if not indices:
+        return
+    span = indices[0].span
+    zero = tree.Number(Fraction(0), False, span)
+    for system in names.systems or ((SLOT,),):
+        unused: list[tree.Expr] = [
+            tree.Compare(("==",), (tree.Name(digit, span), zero), span) for digit in system if digit not in used
+        ]
+        yield from unused
+        if len(unused) > 1:
+            yield reduce(lambda a, b: tree.Binary("and", a, b, span), unused)
+    for part in nodes(indices):
+        if isinstance(part, tree.Binary) and part.op == "%":
+            for name in sorted(names_in(part.left) & {*names.digits, SLOT}):
+                yield tree.Compare(("<",), (tree.Name(name, span), part.right), span)
 
 
 __all__ = ["Mutation", "mutants"]

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from slotlang.meaning.integers import SLOT
 from slotlang.syntax import tree
+from slotlang.syntax.walk import nodes
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
     """Families and tensors with their numbers of indices; digits by coordinate system; ``loops`` are the loop
-    variables in scope where an expression stands. ``forgotten``: changes put in what a person may have left out."""
+    variables in scope where an expression stands. ``extents`` are those of the digits; ``shifts`` the different
+    rotations, each with its operator and its amount. ``forgotten``: changes put in what a person may have left out."""
 
     families: Mapping[str, int] = field(default_factory=dict)
     ciphers: frozenset[str] = frozenset()
@@ -22,6 +24,8 @@ class Names:
     systems: tuple[tuple[str, ...], ...] = ()
     permutations: tuple[str, ...] = ()
     loops: tuple[str, ...] = ()
+    extents: Mapping[str, tree.Expr] = field(default_factory=dict)
+    shifts: tuple[tuple[str, tree.Expr], ...] = ()
     forgotten: bool = False
 
     @property
@@ -49,6 +53,8 @@ def names_of(program: tree.Program) -> Names:
     """All names a program declares."""
     families: dict[str, int] = {}
     tensors: dict[str, int] = {}
+    extents: dict[str, tree.Expr] = {}
+    shifts: dict[tuple[str, tree.Expr], None] = {}
     ciphers, scalars, sizes, systems, permutations = set(), [], [], [], []
     for statement in program.statements:
         match statement:
@@ -62,14 +68,26 @@ def names_of(program: tree.Program) -> Names:
                 scalars += [scalar.name for scalar in declared_scalars]
             case tree.Axes(_, binders):
                 systems.append(tuple(binder.name for binder in binders))
-            case tree.Define(kind, name, binders):
+                extents |= {binder.name: binder.extent for binder in binders}
+            case tree.Define(kind, name, binders, body):
                 families[name] = len(binders)
                 if kind != "plain":
                     ciphers.add(name)
+                for part in nodes(body):
+                    if isinstance(part, tree.Binary) and part.op in ("<<", ">>"):
+                        shifts[part.op, part.right] = None
             case tree.DefinePermutation(name):
                 permutations.append(name)
             case _:
                 pass
     return Names(
-        families, frozenset(ciphers), tensors, tuple(scalars), tuple(sizes), tuple(systems), tuple(permutations)
+        families,
+        frozenset(ciphers),
+        tensors,
+        tuple(scalars),
+        tuple(sizes),
+        tuple(systems),
+        tuple(permutations),
+        extents=extents,
+        shifts=tuple(shifts),
     )

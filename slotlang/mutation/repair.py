@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeAlias
 
 from slotlang.diagnostics import SlotError
@@ -13,14 +13,15 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import SLOT
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.rebind import Rebinder
+from slotlang.mutation.generality import general, proof_status
 from slotlang.mutation.mutants import Mutation, mutants, one_line
 from slotlang.mutation.witness import Witness, claims_before
 from slotlang.proof.check import Report
-from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import Polyhedral
 from slotlang.proof.verdict import Uncovered
 from slotlang.syntax import tree
-from slotlang.syntax.walk import nodes
+from slotlang.syntax.printer import expression_text
+from slotlang.syntax.walk import nodes, rebuilt
 
 SECONDS = 0.75
 """Processor time for a search, about: a change that is being checked is checked to its end."""
@@ -33,8 +34,10 @@ statements, which takes longer to list than to try those near by."""
 
 ENOUGH = 4
 """Repairs found, after which no more are looked for."""
+FOR_OTHER_SIZES = 0.2
+"""The part of the time that is kept for what several repairs are at other sizes."""
 
-_SLIPS = ("shift direction", "sign", "conjugate", "part", "permutation")
+_SLIPS = ("shift direction", "sign", "conjugate", "part", "permutation", "rotation", "where")
 _SMALL = (
     "shift amount",
     "index",
@@ -55,9 +58,10 @@ _NEVER = ("theorem", "sparsity", "order", "evaluation")
 @dataclass(frozen=True, slots=True)
 class Repair:
     """A change that makes the program prove, at its sizes; ``of_claim`` when it is a claim that changes, and
-    nothing of the program."""
+    nothing of the program. ``change`` says what it is: no two repairs of a program say the same."""
 
     mutation: Mutation
+    change: str
 
     @property
     def of_claim(self) -> bool:
@@ -66,8 +70,7 @@ class Repair:
 
     def description(self) -> str:
         """``"with `<<` for `>>` in line 14 this proves"``."""
-        change = self.mutation.description
-        with_ = change if change.startswith("without") else f"with {change}"
+        with_ = self.change if self.change.startswith("without") else f"with {self.change}"
         return f"{with_} this proves" + (" (the claim changes, not the program)" if self.of_claim else "")
 
     def before(self) -> str:
@@ -83,7 +86,7 @@ class Repair:
         return {
             "kind": self.mutation.kind,
             "line": self.mutation.span.line,
-            "change": self.mutation.description,
+            "change": self.change,
             "before": self.before(),
             "after": self.after(),
             "of_claim": self.of_claim,
@@ -100,30 +103,57 @@ def nearest_repairs(program: Program, report: Report, seconds: float = SECONDS, 
     if report.failure is None:
         return []
     stop = time.process_time() + seconds
+    early = stop - FOR_OTHER_SIZES * seconds
+    seen: set[Any] = set()
     witness, rebinder = Witness(program, report.failure), Rebinder(program)
-    repairs: list[tuple[_Rank, Repair]] = []
+    repairs: list[tuple[_Rank, Mutation]] = []
     for rank, mutation in _candidates(program, report):
         done = len(repairs) == ENOUGH or (rank[0] and repairs)
-        if done or time.process_time() > stop:
+        if done or time.process_time() > (early if len(repairs) > 1 else stop):
             break
-        if _proves(program, mutation, witness, rebinder):
-            repairs.append((rank, Repair(mutation)))
-    changes = [repair.mutation for _, repair in repairs]
+        ordered = _ordered(mutation.program.statements[mutation.statement])
+        if ordered not in seen and _proves(program, mutation, witness, rebinder):
+            seen.add(ordered)
+            repairs.append((rank, mutation))
+    kept = general(program, [change for _, change in repairs], OPERATIONS, stop)
+    repairs = [entry for entry, keep in zip(repairs, kept, strict=True) if keep]
+    changes = [change for _, change in repairs]
     repairs.sort(key=lambda entry: _order(entry, changes))
-    return [repair for _, repair in repairs[:count]]
+    return _titled([change for _, change in repairs[:count]])
+
+
+def _titled(changes: Sequence[Mutation]) -> list[Repair]:
+    """The changes with words that tell them apart: which occurrence is changed, or what the statement becomes."""
+    words = [change.description for change in changes]
+    for more in (
+        lambda c: c.described(c.occurrence),
+        lambda c: f"{c.description} (`{one_line(chr(10).join(c.lines()))}`)",
+    ):
+        times = Counter(words)
+        words = [more(c) if times[said] > 1 else said for c, said in zip(changes, words, strict=True)]
+    return [Repair(change, said) for change, said in zip(changes, words, strict=True)]
 
 
 _Rank: TypeAlias = tuple[bool, int, int]
 """Whether a claim changes; how usual a slip; how far from what fails."""
 
 
-def _order(entry: tuple[_Rank, Repair], changes: Sequence[Mutation]) -> tuple[bool, bool, int, int, int]:
+def _ordered(node: Any) -> Any:
+    """A tree in which the operands of sums and products stand in one order: `X * Y` and `Y * X` are one repair."""
+    found = rebuilt(node, _ordered)
+    if isinstance(found, tree.Binary) and found.op in ("+", "*"):
+        left, right = sorted((found.left, found.right), key=expression_text)
+        return replace(found, left=left, right=right)
+    return found
+
+
+def _order(entry: tuple[_Rank, Mutation], changes: Sequence[Mutation]) -> tuple[bool, bool, bool, int, int, int]:
     """What is typed least comes first, but for another number where the program proves without any: `f` for `2*f` says
-    more than `3` for `2`."""
-    (claim, _, distance), repair = entry
-    change = repair.mutation
+    more than `3` for `2`. One slot that carries an element, chosen by `where`, says more than places that are changed
+    so that all others lie beyond the result."""
+    (claim, _, distance), change = entry
     needless = any(_does_without(other, change) for other in changes)
-    return claim, needless, change.size, len(change.after), distance
+    return claim, needless, change.kind != "where", change.size, len(change.after), distance
 
 
 def _does_without(simpler: Mutation, change: Mutation) -> bool:
@@ -183,10 +213,7 @@ def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: R
         return False
     if program.tensors != original.tensors or program.theorems != original.theorems:
         return False
-    prover = Polyhedral(program, OPERATIONS)
-    outcomes = (prover.prove(goal).status for goal in goals(program))
-    complete = (prover.covered(name).status for name in program.theorems)
-    return all(s == "proved" for s in outcomes) and all(s == "proved" for s in complete)
+    return proof_status(program, OPERATIONS) == "proved"
 
 
 def _failing_goal_proves(program: Program, witness: Witness) -> bool:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
 
-import numpy as np
-
-from slotlang.meaning.integers import SLOT, Cmp, Cond, IntConst, holds, variables
+from slotlang.meaning.integers import SLOT, Cond, holds
 from slotlang.meaning.program import Claim, Program
+from slotlang.proof.coefficients import MAX_POINTS, coefficient
 from slotlang.proof.goals import goals
-from slotlang.proof.monomials import canonical
 from slotlang.proof.polyhedral import sides
 from slotlang.proof.slot_products import SlotProducts
 from slotlang.proof.terms import Expander, Term
 from slotlang.proof.verdict import Failure, Goal, Monomial, Wrong
 from slotlang.refusals import GaveUp
 
-MAX_POINTS = 1 << 16
-"""Loop values of a slot that are looked through: some milliseconds."""
 MAX_KEPT = 16
 """Counterexamples that are kept."""
 
@@ -97,7 +90,7 @@ def _right_at(
         return True
     try:
         return all(
-            _coefficient(program, left, base, monomial) == _coefficient(program, right, base, monomial)
+            coefficient(program, left, base, monomial) == coefficient(program, right, base, monomial)
             for monomial in point.monomials
         )
     except GaveUp:
@@ -125,49 +118,3 @@ def _wrong_monomials(program: Program, failure: Wrong) -> list[Monomial]:
         return monomials
     found = (products.first(missing=True), products.first(missing=False))
     return [m for m in found if m is not None] or monomials
-
-
-def _coefficient(
-    program: Program, terms: Sequence[Term], base: Mapping[str, Any], monomial: Monomial
-) -> tuple[Fraction, Fraction]:
-    """The coefficient of a product in the terms at one point. Raises ``GaveUp`` beyond ``MAX_POINTS``."""
-    scalars, reads = monomial
-    re, im = Fraction(0), Fraction(0)
-    for original in terms:
-        for term in canonical(original):
-            if term.scalars != scalars or [t for t, _ in term.reads] != [t for t, _ in reads]:
-                continue
-            times = _count(program, term, base, reads)
-            re, im = re + term.re * times, im + term.im * times
-    return re, im
-
-
-def _count(program: Program, term: Term, base: Mapping[str, Any], reads: Sequence[tuple[str, tuple[int, ...]]]) -> int:
-    """How many loop values of a term read these elements."""
-    conds = list(term.conds)
-    for (_, indices), (_, wanted) in zip(term.reads, reads, strict=True):
-        conds += [Cmp("==", index, IntConst(value)) for index, value in zip(indices, wanted, strict=True)]
-    if any(extent > MAX_POINTS for _, extent in term.bound):
-        raise GaveUp("too many products")
-    values = {name: np.arange(extent) for name, extent in term.bound}
-    # what is said of one loop alone leaves few of its values, most often one
-    several = []
-    for cond in conds:
-        used = variables(cond) & values.keys()
-        if len(used) > 1:
-            several.append(cond)
-            continue
-        truth = holds(cond, program.sizes, {**base, **{name: values[name] for name in used}})
-        if not np.any(truth):
-            return 0
-        for name in used:
-            values[name] = values[name][np.broadcast_to(truth, values[name].shape)]
-    sizes = [len(of) for of in values.values()]
-    if math.prod(sizes) > MAX_POINTS:
-        raise GaveUp("too many products")
-    # one axis for each loop: most conditions are about one or two loops
-    env = {**base, **dict(zip(values, np.ix_(*values.values()), strict=True))}
-    keep: Any = np.ones((1,) * len(sizes), bool)
-    for cond in several:
-        keep = keep & holds(cond, program.sizes, env)
-    return int(np.broadcast_to(keep, sizes).sum())

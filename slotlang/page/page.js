@@ -158,7 +158,7 @@ function showSlot() {
   byId("origin").append(...chain(state.title, state.slot));
 }
 
-// The way back to what the client packed, along the first ciphertext's slot each time.
+// The way back to what the client packed, along one ciphertext's slot each time.
 function chain(title, slot) {
   const steps = [], p = program();
   let known = null;
@@ -187,7 +187,12 @@ function chain(title, slot) {
   return steps;
 }
 
-function ciphertextIn(p, from) { return from.find((o) => p.families[o.family].kind !== "plain" && !empty(o)); }
+// the way that the wrong slot's explanation takes, where a slot lies on it
+function ciphertextIn(p, from) {
+  const full = from.filter((o) => p.families[o.family].kind !== "plain" && !empty(o));
+  const way = (p.refutation && p.refutation.way) || [];
+  return full.find((o) => way.some(([title, slot]) => title === o.title && slot === o.slot)) || full[0];
+}
 
 const STEPS_SAID = 4;
 

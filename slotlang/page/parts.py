@@ -24,7 +24,7 @@ from slotlang.planning.target import Target
 from slotlang.proof.check import Report
 from slotlang.proof.verdict import Status, Wrong
 from slotlang.refusals import GaveUp
-from slotlang.show.trace import trace
+from slotlang.show.trace import trace_of
 from slotlang.show.wrong import WrongSlots, held, refutation, wrong_slots
 from slotlang.syntax.statements import parse_broken
 
@@ -248,16 +248,23 @@ def _verdict(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
 
 
 def _refutation(program: Program, report: Report, wrong: WrongSlots | None) -> dict[str, Any] | None:
-    """The wrong slot, its value's title, what stands around it, and where its content came from."""
+    """The wrong slot, its value's title, what stands around it, and where its content came from: a line for each step
+    of the way back, and the slots on it."""
     try:
         shown = refutation(program, report, wrong)
     except (ValueError, GaveUp, SlotError, RecursionError):
         return None
     found: dict[str, Any] = shown.to_json()
-    found["value"], found["origin"] = None, []
+    found["value"], found["origin"], found["way"] = None, [], []
     if isinstance(report.failure, Wrong) and wrong is not None:
         found["value"] = member_text(wrong.family, wrong.member)
-        found["origin"] = trace(program, wrong.family, wrong.member, report.failure.slot)
+        try:
+            steps = trace_of(program, report)
+        except RecursionError:
+            # the refutation stands without its way back
+            steps = []
+        found["origin"] = [step.text for step in steps]
+        found["way"] = [[member_text(*step.place[:2]), step.place[2]] for step in steps]
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 
 from slotlang.meaning.integers import evaluate
@@ -21,6 +21,7 @@ class Counterexample:
     """A refutation in the program's own terms; what ``check --json`` prints.
 
     ``kind``: ``wrong_value``, ``not_carried`` or ``carried_twice``. Coefficients are texts, since they are exact.
+    ``foreign``: a product that does not belong, where one is named; only that it may be followed back.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Counterexample:
     example_extra: str = ""
     confirmed: bool = False
     carriers: tuple[str, ...] = ()
+    foreign: Monomial | None = field(default=None, repr=False, compare=False)
 
     @property
     def where(self) -> str:
@@ -47,10 +49,10 @@ class Counterexample:
         return f"{self.statement}, line {self.line}"
 
     def to_json(self) -> dict[str, object]:
-        """Plain data."""
-        from dataclasses import asdict
-
-        return {**asdict(self), "member": dict(self.member), "digits": dict(self.digits)}
+        """Plain data; ``foreign`` is there as a text already."""
+        data = {**asdict(self), "member": dict(self.member), "digits": dict(self.digits)}
+        del data["foreign"]
+        return data
 
     def lines(self) -> list[str]:
         """For a person."""
@@ -110,7 +112,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
     digits = {name: int(env[name]) for system in program.axes[:1] for name in system}
     monomial, coefficient, expected = failure.monomial, failure.holds, failure.should
     counts: tuple[int, int, int] | None = None
-    extra = ""
+    other: Monomial | None = None
     try:
         left, right, _ = sides(program, expander, failure.goal)
         products = SlotProducts(program, left, right, failure.binders, failure.slot)
@@ -121,7 +123,6 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
             coefficient, expected = products.coefficients(monomial)
             counts = (products.right, products.missing, products.surplus)
             other = products.first(missing=False, but=monomial)
-            extra = monomial_text(other) if other is not None else ""
     except (GaveUp, RecursionError):
         # the refutation stands without them
         pass
@@ -145,8 +146,9 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
         counts[0] if counts else None,
         counts[1] if counts else None,
         counts[2] if counts else None,
-        extra,
+        monomial_text(other) if other is not None else "",
         confirmed,
+        foreign=other if other is not None or expected is None or any(expected) else monomial,
     )
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from slotlang.meaning.program import Program
-from slotlang.proof.goals import member
 from slotlang.proof.information_loss import Loss
 from slotlang.proof.report import Report
 from slotlang.proof.verdict import Wrong
-from slotlang.show.trace import trace
+from slotlang.show.trace import trace_of
 from slotlang.show.wrong import left_out
 from slotlang_runtime.amounts import count_of
 
@@ -20,12 +19,10 @@ FIRST, LAST = 20, 5
 def explanation(program: Program, report: Report, loss: Loss | None) -> list[str]:
     """The slot's way back to the client's ciphertexts, and the statement that lost what the result needs."""
     lines = []
-    failure = report.failure
-    if isinstance(failure, Wrong):
+    if isinstance(report.failure, Wrong):
         lines.append("where it came from")
-        place = member(program, failure.goal.statement, failure.binders)
         try:
-            steps = trace(program, *place, failure.slot)
+            steps = [step.text for step in trace_of(program, report)]
         except RecursionError as problem:
             steps = [left_out("its way back", problem)]
         if len(steps) > FIRST + LAST + 1:

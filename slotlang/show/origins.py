@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.meaning.deep import Steps, walked
-from slotlang.meaning.integers import Int, evaluate, holds
+from slotlang.meaning.integers import And, Int, evaluate, holds, within
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import (
     Arith,
+    Element,
     FamilyRef,
     Iverson,
     Permuted,
+    Read,
     Shift,
     Slotwise,
     SumOver,
@@ -102,7 +104,7 @@ def _at(program: Program, e: Int, env: Mapping[str, int]) -> int:
 
 
 def vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Ints) -> Mask:
-    """At which slots a value is 0 because a bracket in it does not hold."""
+    """At which slots a value is 0 because a bracket in it does not hold, or what it reads lies beyond its tensor."""
     return walked(_vanishes(program, value, env, slots, {}))
 
 
@@ -115,6 +117,10 @@ def _vanishes(program: Program, value: Value, env: Mapping[str, int], slots: Int
         case Iverson(condition):
             true = holds(condition, program.sizes, {**program.slot_env(slots), **env})
             return ~np.broadcast_to(np.asarray(true, bool), slots.shape)
+        case Read(_, indices, True) | Element(_, indices, True):
+            extents = program.tensors[value.tensor].extents if isinstance(value, Read) else program.extents(value.form)
+            inside = holds(And(within(indices, extents)), program.sizes, {**program.slot_env(slots), **env})
+            return ~np.broadcast_to(np.asarray(inside, bool), slots.shape)
         case Arith("*"):
             zero = np.zeros(slots.shape, bool)
             for factor in children(value):

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from slotlang.meaning.integers import evaluate
-from slotlang.meaning.program import Program, member_text
+from slotlang.meaning.integers import SLOT, IntConst, IntVar, evaluate
+from slotlang.meaning.program import Claim, Program, member_text
 from slotlang.meaning.value import Read, Value
+from slotlang.proof.explain import Counterexample
+from slotlang.proof.goals import member as member_of
+from slotlang.proof.report import Report
+from slotlang.proof.verdict import Monomial, Wrong
+from slotlang.refusals import GaveUp
+from slotlang.show.carrying import Carriers, Place
+from slotlang.show.content import Describer, numbered
 from slotlang.show.origins import occurrences, vanishes
+from slotlang.show.symbolic import Named
+from slotlang.show.wrong import held
 
 MAX_READS = 1 << 14
 """Most slots that one slot may read; a slot that reads more is traced no further."""
 SHOWN = 4
 
-Place = tuple[str, tuple[int, ...], int]
-"""A family, the indices of a member, a slot."""
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A slot on the way back, and what there is to say of it: ``S slot 0 <- Z[0] slot 0``."""
+
+    place: Place
+    text: str
 
 
 def reads(program: Program, value: Value, env: Mapping[str, int], slot: int) -> Iterator[Place]:
@@ -29,35 +44,75 @@ def reads(program: Program, value: Value, env: Mapping[str, int], slot: int) -> 
             yield entry.family, entry.member, int(entry.source[0])
 
 
-def trace(program: Program, family: str, indices: tuple[int, ...], slot: int) -> list[str]:
-    """A line for each step back from a slot, along the first of the slots it was made of each time, down to what
-    the client packed: ``S slot 0 <- Z[0] slot 0``."""
-    lines: list[str] = []
+def trace_of(program: Program, report: Report) -> list[Step]:
+    """The way back from a refuted program's wrong slot: of the product that does not belong there, where the
+    counterexample names one. Empty where no slot is wrong."""
+    failure, example = report.failure, report.counterexample
+    if not isinstance(failure, Wrong):
+        return []
+    family, indices = member_of(program, failure.goal.statement, failure.binders)
+    foreign = example.foreign if isinstance(example, Counterexample) else None
+    claims = [claim for claim in held(program, report.steps) if claim != failure.goal.statement]
+    return trace(program, family, indices, failure.slot, foreign, claims)
+
+
+def trace(
+    program: Program,
+    family: str,
+    indices: tuple[int, ...],
+    slot: int,
+    product: Monomial | None = None,
+    claims: Sequence[Claim] = (),
+) -> list[Step]:
+    """Each step back from a slot, down to what the client packed. Of the slots that a slot is made of, the one is
+    followed that holds the ``product``, or the most of it; without one, the first that does not hold 0. ``claims``:
+    those that are proved, which say what the slots hold."""
+    steps: list[Step] = []
     place: Place = family, indices, slot
+    carriers = None if product is None else Carriers(program, claims, product)
     while True:
         name, member, at = place
         definition = program.families[name]
         env = definition.env(member)
-        here = f"{member_text(name, member)} slot {at}"
+        here = _text(place)
         if definition.kind == "cipher":
-            return [*lines, f"{here} = {_packed(program, definition.body, env, at)}"]
+            return [*steps, Step(place, f"{here} = {_packed(program, place)}")]
         made_of = list(islice(reads(program, definition.body, env, at), MAX_READS + 1))
         if not made_of or len(made_of) > MAX_READS:
-            return [*lines, f"{here} <- {'nothing' if not made_of else 'more slots than are shown'}"]
+            return [*steps, Step(place, f"{here} <- {'nothing' if not made_of else 'more slots than are shown'}")]
         times = Counter(made_of)
-        distinct = [p for p in times if not _zero(program, p)]
-        if not distinct:
-            return [*lines, f"{here} <- slots that hold 0"]
-        texts = [_read_text(place, times[place]) for place in distinct[:SHOWN]]
-        more = f", … ({len(distinct):,} in all)" if len(distinct) > SHOWN else ""
-        lines.append(f"{here} <- {', '.join(texts)}{more}")
-        place = distinct[0]
+        zero = [p for p in times if _zero(program, p)]
+        full = [p for p in times if p not in zero]
+        followed = (carriers.first(full) if carriers else None) or (full or zero)[0]
+        # a mask is the author's own; that a read lies beyond its tensor may be what is wrong
+        beyond = [p for p in zero if _beyond(program, p)]
+        listed = [_read_text(p, times[p]) for p in _shown(full, followed)]
+        if full:
+            listed += [f"{_text(p)} (0: {_beyond(program, p)})" for p in beyond[: max(0, SHOWN - len(full))]]
+        else:
+            listed = [f"{_text(p)} (0)" for p in zero[:SHOWN]]
+        many = len(full or zero)
+        more = f", … ({many:,} in all)" if many > SHOWN else ""
+        if full and (hidden := len(beyond) - max(0, SHOWN - len(full))) > 0:
+            more += f", … ({hidden:,} more {'holds' if hidden == 1 else 'hold'} 0)"
+        steps.append(Step(place, f"{here} <- {', '.join(listed)}{more}"))
+        place = followed
+
+
+def _shown(places: Sequence[Place], followed: Place) -> list[Place]:
+    """The first few, and the one that is followed."""
+    first = list(places[:SHOWN])
+    return first if followed in first or followed not in places else [*first[:-1], followed]
+
+
+def _text(place: Place) -> str:
+    name, member, slot = place
+    return f"{member_text(name, member)} slot {slot}"
 
 
 def _read_text(place: Place, times: int) -> str:
-    name, member, slot = place
     often = "" if times == 1 else f" ({'twice' if times == 2 else f'{times:,} times'})"
-    return f"{member_text(name, member)} slot {slot}{often}"
+    return f"{_text(place)}{often}"
 
 
 def _zero(program: Program, place: Place) -> bool:
@@ -66,11 +121,37 @@ def _zero(program: Program, place: Place) -> bool:
     return bool(vanishes(program, family.body, family.env(member), np.array([slot]))[0])
 
 
-def _packed(program: Program, body: Value, env: Mapping[str, int], slot: int) -> str:
-    here = {**program.slot_env(slot), **env}
-    if isinstance(body, Read):
-        return member_text(body.tensor, [int(evaluate(i, program.sizes, here)) for i in body.indices])
+def _beyond(program: Program, place: Place) -> str:
+    """``x[7] is beyond x`` for a slot that the client packs with an element that is not there; else empty."""
+    name, member, slot = place
+    family = program.families[name]
+    if family.kind != "cipher" or not isinstance(family.body, Read) or not _zero(program, place):
+        return ""
+    element = _element(program, family.body, {**program.slot_env(slot), **family.env(member)})
+    return f"{element} is beyond {family.body.tensor}"
+
+
+def _element(program: Program, read: Read, here: Mapping[str, object]) -> str:
+    return member_text(read.tensor, [int(evaluate(i, program.sizes, here)) for i in read.indices])
+
+
+def _packed(program: Program, place: Place) -> str:
+    """What the client packs into a slot: ``x[3]``, ``x[0] + 1i * x[1]``, ``0 (x[7] is beyond x)``."""
+    name, member, slot = place
+    family = program.families[name]
+    if beyond := _beyond(program, place):
+        return f"0 ({beyond})"
+    if isinstance(family.body, Read):
+        return _element(program, family.body, {**program.slot_env(slot), **family.env(member)})
+    try:
+        named = Named(program)
+        terms = named.member(name, tuple(IntConst(i) for i in member), IntVar(SLOT))
+        if numbered(named):
+            return Describer(named, terms).holdings([slot])[0].text
+    except (GaveUp, RecursionError):
+        # too long to write out
+        pass
     return "packed by the client"
 
 
-__all__ = ["reads", "trace"]
+__all__ = ["Step", "reads", "trace", "trace_of"]

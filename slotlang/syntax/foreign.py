@@ -31,6 +31,12 @@ FOREIGN = {
     '"': "there are no strings; a comment starts with #",
     "'": "a transpose is written A.T; a comment starts with #",
     "\\": "a statement goes on in the next line while a bracket is open",
+    ".*": '"*" multiplies slot by slot already: write X * W',
+    "./": '"/" divides slot by slot already: write "/", with a constant on its right',
+    ".^": '"**" is taken slot by slot already: write X ** 2',
+    ".**": '"**" is taken slot by slot already: write X ** 2',
+    ".+": '"+" adds slot by slot already: write X + W',
+    ".-": '"-" subtracts slot by slot already: write X - W',
     ":=": 'a definition uses "="',
     "=>": 'a permutation is written with "->", a comparison with ">="',
 }

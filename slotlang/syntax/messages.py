@@ -17,6 +17,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 from slotlang.diagnostics import Diagnostic, closest
 from slotlang.source import Source, Span
 from slotlang.syntax.foreign import FOREIGN, is_comment
+from slotlang.syntax.how_hint import how_before_colon
 from slotlang.words import (
     COMMENTS,
     HOW_NAMES,
@@ -71,7 +72,8 @@ def unknown_how(name: str, span: Span) -> Diagnostic:
 
 _PIECE = re.compile(
     r"""\#[^\n]* | (?P<number>\.?[0-9][\w.]*) | (?P<word>\w+)
-      | == | != | <= | >= | => | << | >> | -> | := | [-+*/%@]= | \*\* | // | && | \|\| | \.\.+ | .""",
+      | == | != | <= | >= | => | << | >> | -> | := | [-+*/%@]= | \.\*\* | \.[-+*/^]
+      | \*\* | // | && | \|\| | \.\.+ | .""",
     re.VERBOSE | re.DOTALL,
 )
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?i?")
@@ -154,7 +156,8 @@ class _Mistake:
     ``first`` and ``before`` are the words or signs at the statement's start and just before the place;
     ``found`` stands there ("" at the statement's end); ``soft`` when ``first`` is a keyword here and could be a name
     elsewhere; ``second`` when there is one word or sign before it; ``indented`` when the statement looks like the
-    continuation of the one before; ``expected`` are Lark's names of what could stand there.
+    continuation of the one before; ``expected`` are Lark's names of what could stand there; ``ahead`` and ``rest`` are
+    the statement's text before and after the place, on one line each, empty where it has comments.
     """
 
     first: str
@@ -164,6 +167,8 @@ class _Mistake:
     second: bool
     indented: bool
     expected: set[str]
+    ahead: str = ""
+    rest: str = ""
 
     @property
     def is_word(self) -> bool:
@@ -236,7 +241,10 @@ def _hint(m: _Mistake) -> str:
     if m.found == "else":
         return "else 0 follows a read: x[k, t] else 0"
     if m.found == "where":
-        return 'only claim, output and sparse take a "where"; elsewhere a bracket selects: [h < 16] * e'
+        condition = m.rest or "h < 16"
+        return f'only claim, output and sparse take a "where"; elsewhere a bracket selects: [{condition}] * e'
+    if m.found == "by" and (hint := how_before_colon(m.ahead, m.rest)):
+        return hint
     if m.is_word and m.found not in RESERVED:
         words = {"where": "WHERE", "else": "ELSE", "by": "BY", "and": "AND", "or": "OR", "sparse": "SPARSE"}
         near = closest(m.found, [word for word, terminal in words.items() if terminal in m.expected])
@@ -375,7 +383,9 @@ def syntax_error(
         accepted = {"bound": {"VBAR", "_NORM"}, "import": {"STRING"}}.get(first, {"NAME"})
     elif first == "bound" and soft and accepted >= {"COMPARE", "LT", "EQ"} and "ADD" not in accepted:
         accepted = {"UPPER"}
-    m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted)
+    around = ("", "") if "#" in text else (text[: place[0]], text[place[1] :])
+    ahead, rest = (" ".join(part.split()) for part in around)
+    m = _Mistake(first, before, written, soft, pieces == 1, indented, accepted, ahead, rest)
     if is_comment(text, place[0]):
         return Diagnostic("SL102", f'"{written}" can\'t stand here', span, hint=COMMENTS)
     label = f"expected {_expected_text(lark, m.expected)}"

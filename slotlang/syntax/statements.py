@@ -19,6 +19,7 @@ from slotlang.syntax import items, tree
 from slotlang.syntax.build import Build, FailedError, TooDeepError
 from slotlang.syntax.messages import syntax_error, too_deep
 from slotlang.syntax.moved import moved
+from slotlang.syntax.reserved_names import without_uses
 from slotlang.syntax.tables import parser
 from slotlang.words import MAX_DEPTH, PART_WORDS, STATEMENT_WORDS
 
@@ -393,4 +394,5 @@ def parse_broken(source: Source) -> tuple[items.File, tuple[Diagnostic, ...]]:
         )
         problems.append(Diagnostic("SL108", "this file holds no statement", Span(source, 0, 0), hint=hint))
     problems.sort(key=lambda d: d.span.start if d.span else 0)
+    problems = without_uses(problems)
     return items.File(source, statements, tuple(splitter.comments)), tuple(problems[:MAX_ERRORS])

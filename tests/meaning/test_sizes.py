@@ -54,10 +54,10 @@ def test_overriding_what_is_no_size() -> None:
     (first, second) = problems(text, {"d_inn": 4, "C": 3})
     assert render(first) == (
         "error[SL212]: the program has no size 'd_inn' to set\n"
-        "  --> t.slot:1:9\n"
+        "  --> t.slot:1:11\n"
         "   |\n"
         " 1 | program t(d_in = 8, slots = 8)\n"
-        "   |         ^\n"
+        "   |           ^^^^^^^^^^^^^^^^^^^\n"
         "  note: its sizes are d_in, slots\n"
         "  hint: did you mean 'd_in'?"
     )

@@ -77,6 +77,7 @@ def test_changes_of_every_kind_are_said(right: str, wrong: str, said: str, after
 
 
 TOKENS = diagonals("tokens", 8, "batch")
+FEW_TOKENS = diagonals("tokens", 4, "batch")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,140 @@ TOKENS = diagonals("tokens", 8, "batch")
 )
 def test_what_was_forgotten_is_put_in(right: str, wrong: str, said: str) -> None:
     assert said in [repair.description() for repair in repairs(TOKENS.replace(right, wrong))]
+
+
+def test_what_proves_by_chance_at_these_sizes_is_not_offered_beside_what_proves_at_others() -> None:
+    # with two tokens `q + q` is `q*batch`
+    found = [repair.description() for repair in repairs(FEW_TOKENS.replace("q*batch", "q"))]
+    assert found == ["with `q*batch` for `q` in line 7 this proves"]
+    # where nothing better is found, it stays
+    found = [repair.after() for repair in repairs(FEW_TOKENS.replace("q*batch", "q*q"))]
+    assert found == ["Y = sum q < n: (X << q + q) * D[q]"]
+
+
+def test_titles_say_which_occurrence_is_changed() -> None:
+    text = """program thrice(n = 8)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+X2 = X * X
+X22 = X2
+Y = X22 * 0 + X2 * (X2 << n)  # X2
+output y[h] = Y
+prove y[i < n] == x[i] ** 3
+"""
+    found = [(repair.description(), repair.after()) for repair in repairs(text)]
+    # a part of a longer word is not an occurrence
+    assert ("with `X` for the first `X2` in line 7 this proves", "Y = X22 * 0 + X * (X2 << n)") in found
+    assert ("with `X` for the second `X2` in line 7 this proves", "Y = X22 * 0 + X2 * (X << n)") in found
+
+
+def test_operands_in_another_order_are_no_other_repair() -> None:
+    text = """program cube(n = 8)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+X2 = X * X
+Y = X2 * X2
+output y[h] = Y
+prove y[i < n] == x[i] ** 3
+"""
+    assert [repair.after() for repair in repairs(text)] == ["Y = X * X2"]
+
+
+DOT = """program dot(n = 8, t = 2)
+input x[n]
+weight w[1, n]
+axes (h < n, u < t)
+cipher X = x[h]
+plain W = w[0, h]
+P = W * X
+S = sum f < n by doubling: P << f*t
+output y[0] = S
+prove y == w @ x
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (DOT, "output y[0] = S where h == 0 and u == 0"),
+        # `h == 0` alone proves here too, and not at other sizes
+        (DOT.replace("t = 2", "t = 1"), "output y[0] = S where h == 0 and u == 0"),
+        (
+            FEW_TOKENS.replace("axes (h < n, t < batch)", "axes (h < n, c < 2, t < batch)").replace(
+                "q*batch", "2*q*batch"
+            ),
+            "output y[h, t] = Y where c == 0",
+        ),
+        (
+            FEW_TOKENS.replace("(h < n", "(h < 2*n")
+            .replace("x[h,", "x[h % n,")
+            .replace("A[h, ", "A[h % n, ")
+            .replace("y[h,", "y[h % n,"),
+            "output y[h % n, t] = Y where h < n",
+        ),
+        (
+            "program slots(slots = 4)\ninput x[1]\ncipher X = x[0]\noutput y[0] = X\nprove y == x\n",
+            "output y[0] = X where slot == 0",
+        ),
+    ],
+)
+def test_of_the_slots_that_carry_the_same_element_one_is_chosen(text: str, after: str) -> None:
+    found = repairs(text)
+    assert found[0].after() == after
+    assert api.check(api.loads(found[0].mutation.text())).proved
+
+
+GIANT_STEPS = """program giant_steps(n = 8, n1 = 2)
+let n2 = n / n1
+input x[n]
+weight M[n, n]
+axes (h < n)
+cipher X = x[h]
+plain W[j < n2, i < n1] = M[(h - j*n1) % n, (h + i) % n]
+G[j < n2] = sum i < n1: W[j, i] * (X << i)
+S = sum j < n2: G[j] << j*n1
+output y[h] = S
+prove y == M @ x
+"""
+OF_TOKENS = (
+    GIANT_STEPS.replace("n1 = 2", "n1 = 2, batch = 2")
+    .replace("x[n]", "x[n, batch]")
+    .replace("x[h]", "x[h, t]")
+    .replace("(h < n)", "(h < n, t < batch)")
+    .replace("<< i", "<< i*batch")
+    .replace("<< j*n1", "<< j*n1*batch")
+    .replace("y[h]", "y[h, t]")
+)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (GIANT_STEPS, "M[h, (h + j*n1 + i) % n]"),
+        (OF_TOKENS, "M[h, (h + j*n1 + i) % n]"),
+        (
+            GIANT_STEPS.replace("G[j]", "G[k]")
+            .replace("G[k < n2] =", "G[k < n2] =")
+            .replace("j < n2: G[k] << j", "k < n2: G[k] << k"),
+            "M[h, (h + i + j*n1) % n]",
+        ),
+        (
+            GIANT_STEPS.replace("G[j] << j*n1", "G[j] >> j*n1").replace("h - j*n1", "h + j*n1"),
+            "M[h, (h - j*n1 + i) % n]",
+        ),
+    ],
+)
+def test_rows_of_giant_steps_are_rotated_beforehand(right: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair_module, "ENOUGH", 1)
+    before = "M[(h + j*n1) % n, (h + i) % n]" if ">>" in right else "M[(h - j*n1) % n, (h + i) % n]"
+    assert before in right
+    program = api.loads(right.replace(before, wrong))
+    report = api.check(program)
+    assert report.status == "refuted"
+    found = nearest_repairs(program, report, seconds=30)
+    assert found[0].mutation.text() == right
 
 
 def test_what_a_proved_claim_mentions_may_be_wrong() -> None:

@@ -12,7 +12,7 @@ from small_programs import MOVES
 
 from slotlang.meaning.integers import Int, evaluate, holds
 from slotlang.meaning.program import Program
-from slotlang.meaning.value import Arith, FamilyRef, Iverson, Permuted, Shift, Slotwise, SumOver, Value, children
+from slotlang.meaning.value import Arith, FamilyRef, Iverson, Permuted, Read, Shift, Slotwise, SumOver, Value, children
 from slotlang.show import origins
 from slotlang.show.origins import slots_read
 
@@ -54,6 +54,10 @@ def _vanishes(program: Program, value: Value, env: Mapping[str, int], slot: int)
     match value:
         case Iverson(condition):
             return not holds(condition, program.sizes, {**program.slot_env(slot), **env})
+        case Read(tensor, indices, True):
+            here = {**program.slot_env(slot), **env}
+            at = [evaluate(i, program.sizes, here) for i in indices]
+            return not all(0 <= i < n for i, n in zip(at, program.tensors[tensor].shape, strict=True))
         case Arith("*"):
             return any(_vanishes(program, factor, env, slot) for factor in children(value))
         case FamilyRef(name, indices) if program.families[name].kind == "plain":
@@ -79,6 +83,22 @@ def test_each_slot_reads_what_the_trace_reads(text, sizes):
                 mine = {(r.family, r.member, int(r.source[slot])) for r in found if r.read[slot]}
                 mine = {place for place in mine if program.families[place[0]].kind != "plain"}
                 assert mine == set(reads(program, family.body, family.env(member), slot))
+
+
+def test_a_plaintext_beyond_its_tensor_makes_nothing_of_what_it_multiplies():
+    program = bind_text("""program few(n = 3, slots = 4)
+input x[slots]
+weight w[n]
+cipher X = x[slot]
+plain W = w[slot] else 0
+Y = W * X
+output y[slot] = Y where slot < n
+prove y[i < n] == w[i] * x[i]
+""")
+    read = {r.family: r.read.tolist() for r in slots_read(program, "Y", ())}
+    assert read == {"W": [True, True, True, False], "X": [True, True, True, False]}
+    body, env = program.families["Y"].body, {}
+    assert [list(reads(program, body, env, slot)) for slot in (2, 3)] == [[("X", (), 2)], []]
 
 
 def test_rotations_have_a_step_and_permutations_have_none():

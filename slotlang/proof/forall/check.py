@@ -9,7 +9,9 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from slotlang.diagnostics import SlotError, closest, error
 from slotlang.meaning.bind import bind
 from slotlang.meaning.program import Program
+from slotlang.meaning.sizes import sizes_span
 from slotlang.proof.check import Checker, Method, Report, check
+from slotlang.proof.forall.advice import of_sizes_not_meant, of_unknown
 from slotlang.proof.forall.condition_kinds import WRITTEN_OUT, Conditions, Defined, sizes_in
 from slotlang.proof.forall.conditions import conditions
 from slotlang.proof.forall.coverage_report import Covered, condition_texts, values_text
@@ -73,9 +75,14 @@ def check_for_all(
         # a family that is not proved is where a counterexample is looked for first
         order = sorted(families, key=lambda other: other is not tried.open)
         last = {name: program.sizes[name] for name in free}
-        report = _refuted(syntax, fixed, tried.wrong, order, last, covered, start) or _report(
-            "unknown", tried.method, start, covered, reason=tried.reason, steps=steps
-        )
+        refuted = _refuted(syntax, fixed, tried.wrong, order, last, covered, start)
+        if refuted is None:
+            notes: Sequence[str] = of_unknown(syntax, program, fixed, free, tried.reason)
+            report = _report("unknown", tried.method, start, covered, reason=tried.reason, steps=steps)
+        else:
+            notes = _not_meant(syntax, fixed, refuted) if refuted.status == "refuted" else ()
+            report = refuted
+        report = replace(report, notes=(*report.notes, *notes))
     return replace(report, bounds=program.bounds)
 
 
@@ -183,14 +190,14 @@ def _free(syntax: tree.Program, names: Sequence[str], fixed: Mapping[str, int]) 
     if ALL in names and ALL not in known:
         free = [name for name in known if name not in fixed and name in used]
         if not free:
-            raise error("SL722", "no size of this program is open", header.span, hint="drop --for-all")
+            raise error("SL722", "no size of this program is open", sizes_span(header), hint="drop --for-all")
         return tuple(free)
     for name in names:
         if name not in known:
             raise error(
                 "SL720",
                 f"the program has no size '{name}'",
-                header.span,
+                sizes_span(header),
                 notes=[f"its sizes are {', '.join(known) or 'none'}"],
                 hint=closest(name, known) or "name sizes of the header; what `let` defines follows from them",
             )
@@ -198,7 +205,7 @@ def _free(syntax: tree.Program, names: Sequence[str], fixed: Mapping[str, int]) 
             raise error(
                 "SL721",
                 f"'{name}' can't be both free and {fixed[name]}",
-                header.span,
+                sizes_span(header),
                 hint=f"drop --set {name}={fixed[name]}, or take {name} out of --for-all",
             )
         if name not in used:
@@ -304,6 +311,21 @@ def _refuted(
                 subject="all sizes",
             )
     return None
+
+
+def _not_meant(syntax: tree.Program, fixed: Mapping[str, int], report: Report) -> Sequence[str]:
+    """A note where the program is proved at its own sizes: nobody may mean those of the counterexample."""
+    at = report.for_all.refuted_at if report.for_all else None
+    try:
+        program = bind(syntax, fixed)
+    except SlotError:
+        # it has no sizes of its own
+        return ()
+    own = {name: program.sizes[name] for name in program.parameters}
+    if at is None or all(own.get(name, value) == value for name, value in at.items()):
+        return ()
+    found = _concrete(program)
+    return () if found is None or not found.proved else (of_sizes_not_meant(own, at),)
 
 
 def _concrete(program: Program) -> Report | None:
