@@ -87,7 +87,7 @@ def test_a_refuted_program_has_its_wrong_slot_and_where_it_came_from(refuted):
     found = program["refutation"]
     assert program["verdict"]["status"] == "refuted"
     assert (found["value"], found["slot"]) == ("S", 0)
-    assert found["origin"][0].startswith("S slot 0 <- T slot 0") and found["origin"][-1] == "X[0] slot 0 = x[0, 0]"
+    assert found["origin"][0].startswith("S slot 0 <- T slot 0") and found["origin"][-1] == "X[0] slot 2 = x[1, 0]"
     assert next(iter(program["values"])) == "S", "the wrong value has room first"
     assert sum(expand(program["values"]["S"]["wrong"])) == 16
     assert "lost" in str(program["verdict"]["mark"]["related"])
