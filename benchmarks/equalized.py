@@ -193,13 +193,14 @@ def coefficient_bound(module: Module, up: Any, down: Any) -> float:
 def decrypted(client: Client, server: Server, keys: EvaluationKeys, x: Any) -> dict[Any, Any]:
     """All slots of the returned ciphertexts, real parts alone, by the client's own decryption."""
     kept: dict[Any, Any] = {}
-    collect = client._check_range
+    decode = client._decoded
 
-    def keep(name: Any, family: Any, decoded: Any) -> None:
-        collect(name, family, decoded)
-        kept[name] = decoded / 2
+    def keep(group: Any, level: int, products: int) -> Any:
+        slots, most = decode(group, level, products)
+        kept.update({name: row / copies for (name, copies, _), row in zip(group, slots, strict=True)})
+        return slots, most
 
-    client._check_range = keep  # type: ignore[method-assign]
+    client._decoded = keep  # type: ignore[method-assign]
     client.decrypt(server.evaluate(client.encrypt(x=x), keys).data)
     return kept
 
