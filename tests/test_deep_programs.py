@@ -62,7 +62,7 @@ def test_wrong_programs_are_refuted_and_explained(text: Callable[..., str], dept
 
 def test_the_way_back_is_as_long_as_the_program() -> None:
     program = loads(recursive(1000, off=1))
-    lines = trace(program, "S[999]", (), 2)
+    lines = [step.text for step in trace(program, "S[999]", (), 2)]
     assert len(lines) == 1001 and lines[0] == "S[999] slot 2 <- S[998] slot 3"
     assert lines[-1] == f"X slot {(2 + 999) % SLOTS} = x[{(2 + 999) % SLOTS}]"
 
@@ -145,7 +145,7 @@ def test_a_refutation_stands_where_values_are_too_long(tmp_path: Path) -> None:
     assert "left out: what the slots around it hold (more than 4096 terms)" in found.out
 
 
-@pytest.mark.parametrize("at", ["slotlang.show.wrong._around", "slotlang.show.explained.trace"])
+@pytest.mark.parametrize("at", ["slotlang.show.wrong._around", "slotlang.show.trace.trace"])
 def test_a_refutation_stands_where_the_stack_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     def deep(*_: object, **__: object) -> None:
         raise RecursionError
@@ -230,7 +230,7 @@ def test_doubling_says_the_factor(depth: int) -> None:
     assert (found.monomial, found.should_hold, found.holds) == ("x[0]", "1", str(2 ** (depth - 1)))
     drawn = refutation(program, report)
     assert not drawn.left_out and [n.should.text for n in drawn.around] == [f"x[{n.slot}]" for n in drawn.around]
-    assert trace(program, f"S[{depth - 1}]", (), 0)[0] == f"S[{depth - 1}] slot 0 <- S[{depth - 2}] slot 0 (twice)"
+    assert trace(program, f"S[{depth - 1}]", (), 0)[0].text == f"S[{depth - 1}] slot 0 <- S[{depth - 2}] slot 0 (twice)"
 
 
 def test_equal_terms_are_added_up_and_those_that_cancel_left_out() -> None:
