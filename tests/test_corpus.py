@@ -165,7 +165,7 @@ def test_the_polyhedral_method_decides_the_whole_corpus() -> None:
 # docs/corpus.md; what it says of all sizes is compared in tests/proof/forall/test_check.py
 
 
-@every
+@pytest.mark.parametrize("path", one_in(3, CORPUS, ids))
 def test_line_of_the_index(path: Path, index: types.ModuleType) -> None:
     shown = index.lines()[ids(path)]
     found = index.line(path, checked(api.load(path)), costed(path), index.for_all(shown))

@@ -237,13 +237,20 @@ def like_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-@pytest.mark.parametrize("section", list(sections()))
-def test_commands(section: list[Block], like_the_repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_section(section, monkeypatch, smaller=True)
-
-
 def is_slow(block: Block) -> bool:
     return any(sizes in command.text for sizes in SMALLER for command in commands(block))
+
+
+def quick_sections() -> Iterator[Any]:
+    """Sections with smaller sizes, where they take long; of pages other than the README such sections are slow."""
+    for section in sections():
+        slow = any(map(is_slow, section.values[0])) and not section.id.startswith("README")
+        yield pytest.param(*section.values, id=section.id, marks=[pytest.mark.slow] * slow)
+
+
+@pytest.mark.parametrize("section", list(quick_sections()))
+def test_commands(section: list[Block], like_the_repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_section(section, monkeypatch, smaller=True)
 
 
 @pytest.mark.slow
