@@ -439,7 +439,11 @@ def table(text: str) -> Any:
 def main(module: Module, promise: dict[str, Any]) -> int:
     """Encrypt, evaluate and decrypt random data, and print the error against numpy. Returns the exit status: 1 where
     a result is not within what was promised, or below the precision, of which nothing is."""
-    rng = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    given = sys.argv[1:] or ["0"]
+    if len(given) > 1 or not given[0].isdecimal():
+        print(f"usage: {sys.argv[0]} [SEED]: a whole number, for random data; others come by Client", file=sys.stderr)
+        return 2
+    rng = np.random.default_rng(int(given[0]))
     inputs = {name: rng.standard_normal(shape) for name, shape in module.inputs.items()}
     for name, limit in module.limits.items():
         inputs[name] /= max(limit.excess(inputs[name]), 1.0)

@@ -124,7 +124,7 @@ def test_inputs_beyond_the_limit_are_refused() -> None:
 def test_it_is_short_and_loops_are_kept() -> None:
     plan = api.plan(api.load(PROGRAMS / "rank_complex.slot"), target=Target(kernel="seal", standalone=True))
     text = emit_standalone(plan, LOWERED)
-    assert len(text.splitlines()) <= 585
+    assert len(text.splitlines()) <= 590
     for line in (
         'X = {c: cipher.pop(("X", c)) for c in range(K)}',
         "T = ev.horner((P[q] for q in reversed(range(R))), batch)",
@@ -212,6 +212,13 @@ def test_it_runs_as_a_program(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
     (error,) = re.findall(r"^y: shape \(32, 2\), relative rms error (\S+)$", found.stdout, re.MULTILINE)
     assert float(error) < 1e-5
+
+
+@pytest.mark.parametrize("given", [["--data", "x.npz"], ["abc"], ["-1"], ["1e3"]], ids=str)
+def test_a_seed_is_all_that_it_takes(given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(sys, "argv", ["p.py", *given])
+    assert direct.main(None, {}) == 2  # type: ignore[arg-type]
+    assert capsys.readouterr().err.startswith("usage: p.py [SEED]")
 
 
 def test_insecure_parameters_are_refused() -> None:

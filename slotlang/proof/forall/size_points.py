@@ -81,7 +81,8 @@ def _linear(domain: Domain, names: Sequence[str]) -> isl.Set | None:
     for fact in domain.facts:
         clear = fact * fact.cleared()
         terms = [f"{c} {place[monomial[0][0]] if monomial else ''}" for monomial, c in clear.terms.items()]
-        parts.append(f"{' + '.join(terms)} >= 0")
+        # an inequality that its conditions cancelled has no terms
+        parts.append(f"{' + '.join(terms) or '0'} >= 0")
     return isl.Set(f"{{ [{', '.join(place.values())}] : {' and '.join(parts)} }}")
 
 

@@ -277,3 +277,13 @@ def test_a_theorem_that_is_none_is_refused_at_every_size_as_at_one(theorem: str,
         with pytest.raises(SlotError) as raised:
             refused()
         assert [d.code for d in raised.value.diagnostics] == [code]
+
+
+@pytest.mark.parametrize("divisor", [2, 3])
+def test_sizes_that_meet_no_condition_are_told(divisor: int) -> None:
+    """What is required contradicts a quotient: an error of the user's, and no failure of the solver."""
+    text = f"program p(n = 7)\ninput x[n]\nrequire n % {divisor} == {divisor - 1}\nlet m = n / {divisor}\n"
+    text += "axes (h < n)\ncipher X = x[h]\noutput y[h] = X\nprove y == x\n"
+    with pytest.raises(SlotError) as raised:
+        check_for_all(parse(Source("t.slot", text)), ["all"])
+    assert {d.code for d in raised.value.diagnostics} <= {"SL204", "SL214"}
