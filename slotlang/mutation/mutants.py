@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import reduce
 from itertools import chain, combinations, pairwise
-from typing import Any
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.integers import SLOT
@@ -31,7 +30,7 @@ from slotlang.source import Source, Span
 from slotlang.syntax import tree
 from slotlang.syntax.parser import parse
 from slotlang.syntax.printer import expression_text, statement_text
-from slotlang.syntax.walk import by_elements, nodes
+from slotlang.syntax.walk import by_elements, nodes, renamed
 from slotlang.syntax.walk import names as names_in
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
@@ -215,21 +214,6 @@ def _exchanged_digits(body: tree.Expr, names: Names) -> Iterator[Edit]:
     for system in names.systems:
         for a, b in combinations(system, 2):
             yield put("layout", body, renamed(body, {a: b, b: a}))
-
-
-def renamed(node: Any, names: Mapping[str, str]) -> Any:
-    """A tree with names exchanged."""
-    match node:
-        case tree.Name(name):
-            return replace(node, name=names.get(name, name))
-        case tuple():
-            return tuple(renamed(part, names) for part in node)
-        case Span():
-            return node
-        case _ if is_dataclass(node) and not isinstance(node, type):
-            return replace(node, **{f.name: renamed(getattr(node, f.name), names) for f in fields(node)})
-        case _:
-            return node
 
 
 def _permutation_edits(form: tree.PermutationForm, names: Names) -> Iterator[Edit]:

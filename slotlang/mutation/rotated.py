@@ -16,7 +16,7 @@ from slotlang.mutation.edits import Edit, put
 from slotlang.mutation.names import Names
 from slotlang.syntax import tree
 from slotlang.syntax.walk import names as names_in
-from slotlang.syntax.walk import rebuilt
+from slotlang.syntax.walk import rebuilt, renamed
 
 __all__ = ["rotated_edits"]
 
@@ -30,7 +30,7 @@ def rotated_edits(definition: tree.Define, names: Names) -> Iterator[Edit]:
     used = names_in(definition.body)
     own = [binder.name for binder in definition.binders]
     for op, amount in names.shifts:
-        for named in _renamed(amount, own, names):
+        for named in _over_own(amount, own, names):
             # rotations move all digits; only the outermost one takes nothing over from others
             for digit, *inner in names.systems:
                 steps = _steps(named, [names.extents[d] for d in inner])
@@ -39,7 +39,7 @@ def rotated_edits(definition: tree.Define, names: Names) -> Iterator[Edit]:
                     yield put("rotation", definition.body, moved)
 
 
-def _renamed(amount: tree.Expr, own: Sequence[str], names: Names) -> Iterator[tree.Expr]:
+def _over_own(amount: tree.Expr, own: Sequence[str], names: Names) -> Iterator[tree.Expr]:
     """The amount of a rotation over the indices of a plaintext."""
     loops = sorted(names_in(amount) - set(names.sizes))
     if loops and set(loops) <= set(own):
@@ -47,7 +47,7 @@ def _renamed(amount: tree.Expr, own: Sequence[str], names: Names) -> Iterator[tr
     if len(loops) == 1:
         for other in own:
             if other != loops[0]:
-                yield _with_name(amount, loops[0], other)
+                yield renamed(amount, {loops[0]: other})
 
 
 def _steps(amount: tree.Expr, below: Sequence[tree.Expr]) -> tree.Expr | None:
@@ -66,13 +66,6 @@ def _factors(e: tree.Expr) -> list[tree.Expr]:
     if isinstance(e, tree.Binary) and e.op == "*":
         return _factors(e.left) + _factors(e.right)
     return [e]
-
-
-def _with_name(node: Any, name: str, other: str) -> Any:
-    """A tree with another name for one."""
-    if isinstance(node, tree.Name):
-        return replace(node, name=other) if node.name == name else node
-    return rebuilt(node, lambda part: _with_name(part, name, other))
 
 
 def _moved(node: Any, digit: str, extent: tree.Expr, add: bool, steps: tree.Expr) -> Any:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import ceil, floor, inf, log2, log10, sqrt
 
 from slotlang.diagnostics import SlotError, error
+from slotlang.meaning.bounds import MAX_LIMIT_BITS
 from slotlang.meaning.program import Bound, Program
 from slotlang.planning.limits import DEFAULT_NORM
 from slotlang.planning.plan import Plan
@@ -19,9 +20,6 @@ from slotlang_runtime.messages import LEAST_ROOM
 LOWERED_BITS = (16, 64, 256)
 """By how many bits bounds are lowered when the largest that can be had are looked for. Where one bound is lowered much
 more than others, the noise of these may need more bits than messages do."""
-
-SMALLEST = Fraction(1, 1 << 128)
-"""The smallest bound that a program may state (SL217)."""
 
 NEAR = 0.04
 """By how many bits a bound may lie below the largest that can be had."""
@@ -82,7 +80,7 @@ def largest(program: Program, bound: Bound, missing: float, fits: Callable[[Prog
         else:
             low = middle
     found = [b for b in lowered(program, names, high).bounds if b.name in names]
-    if any(b.limit < SMALLEST for b in found):
+    if any(b.limit < Fraction(1, 1 << MAX_LIMIT_BITS) for b in found):
         # what is nearly 0 needs no masks: no bound that can be written fits
         return ""
     return " and ".join(f"{b.written.rpartition('<=')[0].strip()} <= {written(float(b.limit), 3)}" for b in found)

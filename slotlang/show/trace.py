@@ -81,19 +81,22 @@ def trace(
         if not made_of or len(made_of) > MAX_READS:
             return [*steps, Step(place, f"{here} <- {'nothing' if not made_of else 'more slots than are shown'}")]
         times = Counter(made_of)
-        zero = [p for p in times if _zero(program, p)]
-        full = [p for p in times if p not in zero]
+        zero, full = list[Place](), list[Place]()
+        for read in times:
+            (zero if _zero(program, read) else full).append(read)
         followed = (carriers.first(full) if carriers else None) or (full or zero)[0]
-        # a mask is the author's own; that a read lies beyond its tensor may be what is wrong
-        beyond = [p for p in zero if _beyond(program, p)]
-        listed = [_read_text(p, times[p]) for p in _shown(full, followed)]
         if full:
-            listed += [f"{_text(p)} (0: {_beyond(program, p)})" for p in beyond[: max(0, SHOWN - len(full))]]
+            # a mask is the author's own; that a read lies beyond its tensor may be what is wrong
+            beyond = [f"{_text(p)} (0: {said})" for p in zero if (said := _beyond(program, p))]
+            room = max(0, SHOWN - len(full))
+            listed = [_read_text(p, times[p]) for p in _shown(full, followed)] + beyond[:room]
+            hidden = len(beyond) - room
         else:
             listed = [f"{_text(p)} (0)" for p in zero[:SHOWN]]
+            hidden = 0
         many = len(full or zero)
         more = f", … ({many:,} in all)" if many > SHOWN else ""
-        if full and (hidden := len(beyond) - max(0, SHOWN - len(full))) > 0:
+        if hidden > 0:
             more += f", … ({hidden:,} more {'holds' if hidden == 1 else 'hold'} 0)"
         steps.append(Step(place, f"{here} <- {', '.join(listed)}{more}"))
         place = followed
@@ -122,10 +125,10 @@ def _zero(program: Program, place: Place) -> bool:
 
 
 def _beyond(program: Program, place: Place) -> str:
-    """``x[7] is beyond x`` for a slot that the client packs with an element that is not there; else empty."""
+    """``x[7] is beyond x`` for a slot that holds 0 as the client packs an element that is not there; else empty."""
     name, member, slot = place
     family = program.families[name]
-    if family.kind != "cipher" or not isinstance(family.body, Read) or not _zero(program, place):
+    if family.kind != "cipher" or not isinstance(family.body, Read):
         return ""
     element = _element(program, family.body, {**program.slot_env(slot), **family.env(member)})
     return f"{element} is beyond {family.body.tensor}"
@@ -139,7 +142,7 @@ def _packed(program: Program, place: Place) -> str:
     """What the client packs into a slot: ``x[3]``, ``x[0] + 1i * x[1]``, ``0 (x[7] is beyond x)``."""
     name, member, slot = place
     family = program.families[name]
-    if beyond := _beyond(program, place):
+    if _zero(program, place) and (beyond := _beyond(program, place)):
         return f"0 ({beyond})"
     if isinstance(family.body, Read):
         return _element(program, family.body, {**program.slot_env(slot), **family.env(member)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any
@@ -36,6 +36,13 @@ def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
     values = {name: getattr(node, name) for name in _parts(node.__class__)}
     changed = {name: v for name, value in values.items() if (v := new(value)) is not value}
     return replace(node, **changed) if changed else node
+
+
+def renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """A tree with other names for some."""
+    if isinstance(node, tree.Name):
+        return replace(node, name=names.get(node.name, node.name))
+    return rebuilt(node, lambda part: renamed(part, names))
 
 
 def nodes(node: Any) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from amounts import drawn, one_in, some
 from exact_slots import Cipher, ExactOperations, ExactRing, Memory, packed_ciphertexts
 from judging import tiny
 from repository import PROGRAMS
+from worlds import SCORE
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -398,17 +399,7 @@ def test_a_standalone_module_is_proved_only_where_it_sends_what_the_theorem_is_a
 
 def test_bounds_that_are_small_are_not_to_be_lowered() -> None:
     """Masks are as large as random values up to 2^16 at least: smaller bounds leave less beside them."""
-    text = """program score(n = 16, rows = 4, slots = 64)
-input  x[n, rows]
-weight w[1, n]
-axes (t < rows, h < n)
-cipher X = x[h, t]
-plain  W = w[0, h]
-S = sum f < n by doubling: (X * W) << f
-output y[0, t] = S where h == 0
-prove  y == w @ x
-"""
-    program = api.with_bounds(api.loads(text), {"x": 1e-6, "w": 1e-6})
+    program = api.with_bounds(api.loads(SCORE), {"x": 1e-6, "w": 1e-6})
     with pytest.raises(SlotError) as caught:
         api.plan(program, target=Target(precision=1e-6))
     (problem,) = caught.value.diagnostics
