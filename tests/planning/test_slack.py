@@ -70,7 +70,7 @@ def sent(made: api.Plan) -> int:
 @pytest.mark.parametrize(
     ("name", "precision"),
     one_in(
-        # what is left over differs from one to the next of these by precision and by program: each has its turn
+        # each precision, for several programs
         4,
         product(
             ["rank_complex", "nonsquare", "several_outputs", "swapped", "seed/rank_block", "seed/column_major"],
