@@ -165,7 +165,7 @@ def test_the_polyhedral_method_decides_the_whole_corpus() -> None:
 # docs/corpus.md; what it says of all sizes is compared in tests/proof/forall/test_check.py
 
 
-@pytest.mark.parametrize("path", one_in(3, CORPUS, ids))
+@pytest.mark.parametrize("path", one_in(7, CORPUS, ids))
 def test_line_of_the_index(path: Path, index: types.ModuleType) -> None:
     shown = index.lines()[ids(path)]
     found = index.line(path, checked(api.load(path)), costed(path), index.for_all(shown))
@@ -240,7 +240,7 @@ def test_counts(name: str, sizes: dict[str, int], expected: dict[str, int]) -> N
     assert {key: getattr(counts, key) for key in expected} == expected
 
 
-@proved
+@pytest.mark.parametrize("path", one_in(4, PROVED, ids))
 def test_counts_are_not_below_the_bounds(path: Path) -> None:
     for sizes in ({}, head(path)[1]):
         cost = cost_of(api.load(path, sizes))

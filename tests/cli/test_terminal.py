@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from amounts import one_in
 from command_line import slotlang
 from faulty import command, environment
 from repository import PROGRAMS, ROOT
@@ -142,7 +143,7 @@ def test_the_width_of_a_real_terminal_is_found() -> None:
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "TERM=dumb"])
-@pytest.mark.parametrize("name", STYLED)
+@pytest.mark.parametrize("name", one_in(3, STYLED))
 def test_no_styles_where_none_are_wanted(name: str, env: dict[str, str]) -> None:
     ended = on_terminal(*STYLED[name], env=env)
     said = ended.out + ended.err

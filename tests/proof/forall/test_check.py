@@ -33,7 +33,7 @@ def header(syntax: tree.Program) -> tuple[str, ...]:
     return tuple(size.name for s in syntax.statements if isinstance(s, tree.Header) for size in s.sizes)
 
 
-@pytest.mark.parametrize("path", one_in(3, CORPUS, lambda p: p.stem))
+@pytest.mark.parametrize("path", one_in(6, CORPUS, lambda p: p.stem))
 def test_corpus(path):
     text = path.read_text()
     report = check_for_all(parse(read_source(path)), ["all"])
@@ -57,7 +57,7 @@ def small(names: tuple[str, ...], seed: int) -> list[dict[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("path", one_in(3, CORPUS, lambda p: p.stem))
+@pytest.mark.parametrize("path", one_in(6, CORPUS, lambda p: p.stem))
 def test_what_is_covered_is_what_has_a_meaning(path):
     syntax = parse(read_source(path))
     names = header(syntax)
