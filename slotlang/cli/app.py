@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from copy import copy
 from typing import Annotated
 
 import typer
@@ -108,6 +110,15 @@ for _command in (
     _command.cls = OnceCommand
 
 
+def _named(words: Sequence[str]) -> typer.Typer:
+    """The app with the command alone that the first word names, and whole where it names none: to build all commands
+    takes longer than to parse and bind a program."""
+    name, alone = next(iter(words), ""), copy(app)
+    alone.registered_commands = [c for c in app.registered_commands if c.callback and c.callback.__name__ == name]
+    alone.registered_groups = [group for group in app.registered_groups if group.name == name]
+    return alone if alone.registered_commands or alone.registered_groups else app
+
+
 def command_line() -> int:
     """Run the command that the process's arguments name; the exit status."""
     digits = sys.get_int_max_str_digits()
@@ -116,7 +127,7 @@ def command_line() -> int:
     prepare()
     try:
         with fitting_streams(sys.argv[1:]):
-            return run_app(app)
+            return run_app(_named(sys.argv[1:]))
     finally:
         sys.set_int_max_str_digits(digits)
 
