@@ -136,7 +136,7 @@ def test_certificate(path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "auto"])
-@every
+@pytest.mark.parametrize("path", one_in(2, CORPUS, ids))
 def test_every_method_agrees_at_tiny_sizes(path: Path, method: Method) -> None:
     expect, sizes = head(path)
     report = api.check(api.load(path, sizes), method)

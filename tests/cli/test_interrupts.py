@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from amounts import one_in
 from faulty import children, command, environment
 from interrupted import started, when
 from repository import PROGRAMS, ROOT
@@ -36,7 +37,7 @@ LONG = {
 """Commands that take more than two seconds."""
 
 
-@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("name", one_in(2, LONG))
 def test_a_long_command_is_interrupted(name: str, tmp_path: Path) -> None:
     words, module = LONG[name]
     process = started(tuple(tmp_path / "out" if word == "OUT" else word for word in words), tmp_path)

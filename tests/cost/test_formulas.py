@@ -44,7 +44,7 @@ NAMES = sorted(str(path.relative_to(PROGRAMS).with_suffix("")) for path in PROGR
 SLOW = {"seed/wide_rank", "seed/rank_block_fixed", "lora", "nonsquare", "permuted", "flipped", "squat_tall_real"}
 SLOW |= {"layers/bilinear_unit", "adapters/loha_ranks", "adapters/vera"}
 """Programs that take the longest, those like others of the corpus."""
-CORPUS = one_in(2, [name for name in NAMES if name not in SLOW]) + [
+CORPUS = one_in(3, [name for name in NAMES if name not in SLOW]) + [
     pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name in SLOW
 ]
 

@@ -151,7 +151,7 @@ CASES: list[tuple[str, Hide, Parameters | None]] = [
 
 @drawn
 @pytest.mark.parametrize(("kind", "hide", "parameters"), CASES, ids=["elements", "exact", "dropping", "both"])
-@pytest.mark.parametrize("name", one_in(2, NAMES))
+@pytest.mark.parametrize("name", one_in(3, NAMES))
 def test_nothing_within_the_bounds_exceeds_the_theorem(
     name: str, kind: str, hide: Hide, parameters: Parameters | None
 ) -> None:

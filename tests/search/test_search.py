@@ -152,7 +152,7 @@ LARGE = {
 
 
 @pytest.mark.parametrize("precision", [1e-3, pytest.param(1e-6, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", one_in(2, LARGE))
+@pytest.mark.parametrize("name", one_in(3, LARGE))
 def test_what_is_said_by_formula_holds_for_the_whole(
     name: str, precision: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
