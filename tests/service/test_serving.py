@@ -195,6 +195,7 @@ def test_an_adapter_that_a_tenant_may_not_use_looks_like_one_that_is_missing(ser
 def test_loading_and_metrics_need_an_admin(served: Process, raw: Raw) -> None:
     refused(raw.http.get("/metrics"), 403, "SL570")
     refused(raw.http.post("/v1/unload_lora_adapter", json={"lora_name": "tiny"}), 403, "SL570")
+    assert raw.evaluate(raw.session(), raw.body()).status_code == 200
     with admin_of(served) as admin:
         text = admin.get("/metrics").text
     assert "slotlang_evaluations_total" in text and 'slotlang_seconds_count{part="evaluate"}' in text
