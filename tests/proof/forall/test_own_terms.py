@@ -42,3 +42,15 @@ def test_names() -> None:
     said = in_own_terms("sum m$3 < i*k, k$4 < i: x[$12, k$4] * x[m$3, (k % (i*k))]", program, sizes, digits)
     # i and j are sizes, k a symbol of the text
     assert said == "sum l < j, m < i: x[((slot // j) % i), m] * x[l, (k % j)]"
+
+
+def test_a_bound_that_another_one_implies_is_not_listed() -> None:
+    """Every size is at least 1 where a number of slots is; a requirement that says more is listed alone."""
+    text = (
+        "program p(n = 8)\nrequire n >= 2\nrequire n > 2\ninput x[n]\naxes (h < n)\ncipher X = x[h]\nY = X << 1\n"
+        "output y[h] = Y\nprove y[i < n] == x[(i + 1) % n]\n"
+    )
+    report = check_for_all(api.loads(text).syntax, ["n"], {}, 0)
+    assert report.status == "proved" and report.for_all is not None and report.for_all.conditions == ("n > 2",)
+    plain = check_for_all(api.loads(text.replace("require n >= 2\nrequire n > 2\n", "")).syntax, ["n"], {}, 0)
+    assert plain.for_all is not None and plain.for_all.conditions == ("n >= 1",)
