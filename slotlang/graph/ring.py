@@ -259,8 +259,8 @@ class PlainEvaluator:
         return value
 
     def _holds(self, cond: Cond, env: Mapping[str, Any], slots: Slots) -> npt.NDArray[np.bool_]:
-        truth = holds(cond, self.program.sizes, self._here(env, slots))
-        return _spread(np.asarray(truth, bool), slots)
+        truth: npt.NDArray[np.bool_] = np.asarray(holds(cond, self.program.sizes, self._here(env, slots)), bool)
+        return truth if truth.shape == slots.shape else np.broadcast_to(truth, slots.shape)
 
     def _flat(
         self,
