@@ -293,7 +293,7 @@ def fixed_parameters(
             "SL404",
             f"what slots hold is too large for fixed parameters: about 2^{ceil(message_bits)}",
             span,
-            hint="scale constants, weights or bounds down and the result up, or look for wider parameters by --precision",
+            hint="scale constants, weights or bounds down and the result up, or find wider parameters by --precision",
         )
     raise error(
         "SL404",
