@@ -317,6 +317,7 @@ class Client:
         if most > allowed * (1 + 2.0**-20):
             raise Rejected(
                 f"the result {name[0]} has a coefficient of 2^{math.log2(most):.1f}; the guarantee allows "
-                f"2^{math.log2(allowed):.1f}: these are not the results of weights and inputs within the limits",
+                f"2^{math.log2(allowed):.1f}: these are not the results of weights and inputs within the limits, or "
+                "they do not fit this client's keys",
                 RESULT_OUT_OF_RANGE,
             )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, INPUT_BEYOND_LIMIT, Rejected
-from slotlang_runtime.limits import Limit
+from slotlang_runtime.limits import Limit, told_apart
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.wire import Box, Label
@@ -64,9 +64,16 @@ def check_limits(box: Box, module: Module) -> None:
             raise Rejected(f"these inputs do not say how large {name} may be", DAMAGED_BYTES)
         for value, ours, what in zip(given, (limit.norm, limit.entry), ("norms", "elements"), strict=True):
             if not (type(value) in (int, float) and 0 <= value <= ours) and not (value is None and ours == math.inf):
-                shown = "any size" if value is None else f"{value:.6g}" if type(value) in (int, float) else "?"
+                shown = (
+                    "any size"
+                    if value is None
+                    else told_apart(value, ours, 6)[0]
+                    if type(value) in (int, float)
+                    else "?"
+                )
+                allowed = told_apart(value, ours, 6)[1] if type(value) in (int, float) else f"{ours:.6g}"
                 raise Rejected(
-                    f"these inputs were encrypted with {what} of {name} up to {shown}; {module.name} takes {ours:.6g}: "
+                    f"these inputs were encrypted with {what} of {name} up to {shown}; {module.name} takes {allowed}: "
                     "give the client the smallest limits of all programs that read this upload",
                     INPUT_BEYOND_LIMIT,
                 )

@@ -56,9 +56,10 @@ class Limit:
         then = ", equalized," if equalized else ""
         if not math.isfinite(most) or most > self.entry:
             place = np.unravel_index(int(np.argmax(sizes)), values.shape)
-            takes = f"elements up to {self.entry:.4g}" if self.entry < math.inf else "finite numbers"
+            value, entry = told_apart(float(values[place]), self.entry)
+            takes = f"elements up to {entry}" if self.entry < math.inf else "finite numbers"
             raise Rejected(
-                f"{name}{_index(place)}{then} is {values[place]:.4g}; this program takes {takes}",
+                f"{name}{_index(place)}{then} is {value}; this program takes {takes}",
                 INPUT_BEYOND_LIMIT,
                 f"scale {name} down and the result up{_lowered(f'--bound {name}', most)}",
             )
@@ -70,8 +71,9 @@ class Limit:
             place = np.unravel_index(int(np.argmax(norms)), norms.shape) if values.ndim > 1 else ()
             token = f"{name}[:, {', '.join(map(str, place))}]" if values.ndim > 1 else name
             norm = float(norms.max()) * most
+            text, limit = told_apart(norm, self.norm)
             raise Rejected(
-                f"the norm of {token}{then} is {norm:.4g}; this program takes norms up to {self.norm:.4g}",
+                f"the norm of {token}{then} is {text}; this program takes norms up to {limit}",
                 INPUT_BEYOND_LIMIT,
                 f"scale {name} down and the result up{_lowered(f'--bound-norm {name}', norm)}",
             )
@@ -84,6 +86,15 @@ class Limit:
 
 ROUNDING = 2.0**-40
 """By this much, relatively, a norm may exceed a limit: it is computed with rounding."""
+
+
+def told_apart(value: float, limit: float, digits: int = 4) -> tuple[str, str]:
+    """Two numbers of different size with as many digits as tell them apart, ``digits`` or more."""
+    for most in range(digits, 18):
+        first, second = f"{value:.{most}g}", f"{limit:.{most}g}"
+        if first.lstrip("-") != second.lstrip("-"):
+            break
+    return first, second
 
 
 def shrunk(values: Any, size: float, limit: float) -> Any:

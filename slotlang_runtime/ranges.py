@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from slotlang_runtime.errors import LOWER, NOT_EVALUATED, WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
-from slotlang_runtime.limits import Limit, bound_option, rounded_up
+from slotlang_runtime.limits import Limit, bound_option, rounded_up, told_apart
 from slotlang_runtime.magnitudes import (
     OUTWARDS,
     Floats,
@@ -287,12 +287,17 @@ def check_range(module: Module, weights: Mapping[str, Any]) -> Ranges:
         sizes = np.abs(np.asarray(weights[name], np.float64))
         largest = float((sizes if axis is None else np.sqrt((sizes**2).sum(axis=axis))).max(initial=0.0))
         if not largest <= limit * OUTWARDS:
-            option = bound_option(f"--bound {name}", largest, ": {}")
-            what = f"|{name}|" if axis is None else f"a norm of {name} along its dimension {axis}"
+            if axis is None:
+                what, option = f"|{name}|", bound_option(f"--bound {name}", largest, ": {}")
+            else:
+                what = f"a norm of {name} along its dimension {axis}"
+                places = ", ".join(":" if n == axis else f"i{n}" for n in range(sizes.ndim))
+                option = bound_option(f'--bound-norm "{name}[{places}]', largest, ': {}"')
+            value, most = told_apart(largest, limit, 6)
             raise Rejected(
-                f"{what} is {largest:.6g}, and this program assumes at most {limit:.6g}",
+                f"{what} is {value}, and this program assumes at most {most}",
                 WEIGHTS_BREAK_BOUND,
-                f"{LOWER} with a bound that holds for these weights{option if axis is None else ''}",
+                f"{LOWER} with a bound that holds for these weights{option}",
             )
     ring = levels_of(module)
     with np.errstate(over="ignore", invalid="ignore"):

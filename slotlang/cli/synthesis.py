@@ -152,7 +152,7 @@ def synthesize(
     for bound in limits:
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
         least = field_count(bound.at_least, bound.of).replace("plain product", "ciphertext-plaintext product")
-        console.print(f"  at least {least} for a group of tokens (gap {bound.gap}; {theorem})")
+        console.print(f"  at least {least} for a group of tokens ({bound.gap_text}; {theorem})")
     if columns is not None:
         tokens = count_of(1, "token") if columns == 1 else f"about {count_of(columns, 'token')}"
         console.print(f"  column packing is the fastest from {tokens} on")

@@ -85,7 +85,7 @@ def cost_table(cost: Cost) -> RenderableType:
     assert promise is not None, "a cost that is shown has a promise"
     table.add_row(f"{promise.relative_error:.1e}", f"relative rms error at most, predicted {promise.about}")
     for name, error in promise.error.items():
-        table.add_row(f"{error:.1e}", f"rms error of {name} at most")
+        table.add_row(f"{error:.1e}", f"rms error of {name} at most, for such data")
     sizes = ", ".join(f"{k} = {v}" for k, v in cost.sizes.items())
     parameters = parameters_text(cost.parameters) + cost.parameters_note
     head = Text.assemble((cost.program, "bold"), f"  {sizes}\n{parameters}\n{cost.range_text}\n")
@@ -99,7 +99,7 @@ def _bounds_table(cost: Cost) -> RenderableType:
     for bound in cost.bounds:
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
         what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")
-        table.add_row(str(bound.at_least), f"{what} (gap {bound.gap}; {theorem}): {bound.among}")
+        table.add_row(str(bound.at_least), f"{what} ({bound.gap_text}; {theorem}): {bound.among}")
     return table
 
 

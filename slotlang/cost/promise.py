@@ -63,8 +63,9 @@ class Promise:
 
     @property
     def absolute(self) -> str:
-        """The absolute errors: ``rms error of y at most 1.2e-05``."""
-        return "rms error of " + ", ".join(f"{name} at most {error:.1e}" for name, error in self.error.items())
+        """The absolute errors: ``rms error of y at most 1.2e-05 for such data``."""
+        errors = ", ".join(f"{name} at most {error:.1e}" for name, error in self.error.items())
+        return f"rms error of {errors} for such data"
 
     @property
     def sentence(self) -> str:

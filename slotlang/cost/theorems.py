@@ -24,6 +24,11 @@ class Bound:
     gap: int
     among: str
 
+    @property
+    def gap_text(self) -> str:
+        """How the bound compares with the program's count, for a reader: ``4 fewer than here``."""
+        return f"{abs(self.gap)} {'fewer' if self.gap > 0 else 'more'} than here" if self.gap else "as many as here"
+
 
 def rank_dimension(d_in: int, d_out: int, rank: int) -> int:
     """Dimension of the variety of ``d_out`` x ``d_in`` matrices of rank at most ``rank``."""

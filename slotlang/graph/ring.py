@@ -259,8 +259,8 @@ class PlainEvaluator:
         return value
 
     def _holds(self, cond: Cond, env: Mapping[str, Any], slots: Slots) -> npt.NDArray[np.bool_]:
-        truth = holds(cond, self.program.sizes, self._here(env, slots))
-        return np.broadcast_to(np.asarray(truth, bool), slots.shape)
+        truth: npt.NDArray[np.bool_] = np.asarray(holds(cond, self.program.sizes, self._here(env, slots)), bool)
+        return truth if truth.shape == slots.shape else np.broadcast_to(truth, slots.shape)
 
     def _flat(
         self,
@@ -271,7 +271,7 @@ class PlainEvaluator:
         else_zero: bool,
     ) -> tuple[Slots, npt.NDArray[np.bool_] | None]:
         here = self._here(env, slots)
-        flat: Any = 0
+        flat: Any = None
         inside: Any = None
         for index, size in zip(indices, shape, strict=True):
             at = evaluate(index, self.program.sizes, here)
@@ -279,9 +279,14 @@ class PlainEvaluator:
                 good = (at >= 0) & (at < size)
                 inside = good if inside is None else inside & good
                 at = np.where(good, at, 0)
-            flat = flat * size + at
-        flat = np.broadcast_to(np.asarray(flat, np.int64), slots.shape)
-        return flat, None if inside is None else np.broadcast_to(np.asarray(inside, bool), slots.shape)
+            flat = at if flat is None else flat * size + at
+        flat = _spread(np.asarray(0 if flat is None else flat, np.int64), slots)
+        return flat, None if inside is None else _spread(np.asarray(inside, bool), slots)
+
+
+def _spread(values: Any, slots: Slots) -> Any:
+    """Values for every slot, from what may be one value for all of them."""
+    return values if values.shape == slots.shape else np.broadcast_to(values, slots.shape)
 
 
 class Evaluations:
@@ -316,12 +321,23 @@ class Evaluations:
                 return 1 + sum(self._count(child, known) for child in children(value))
 
 
+def plain_env(family: PlainFamily, indices: tuple[int, ...]) -> dict[str, int]:
+    """The loop variables of one plaintext of a schedule."""
+    return {loop.var: v for loop, v in zip(family.loops, indices, strict=True)}
+
+
 def plain_vector(schedule: Schedule, evaluator: PlainEvaluator, family: PlainFamily, indices: tuple[int, ...]) -> Any:
     """The content of one plaintext of a schedule, shape (..., slots) or broadcastable to it."""
-    env = {loop.var: v for loop, v in zip(family.loops, indices, strict=True)}
-    slots = evaluator.all_slots
-    ring = evaluator.ring
-    value = ring.const(Fraction(1), Fraction(0)) if family.body is None else evaluator.value(family.body, env, slots)
+    env, ring = plain_env(family, indices), evaluator.ring
+    if family.body is None:
+        value = ring.const(Fraction(1), Fraction(0))
+    else:
+        value = evaluator.value(family.body, env, evaluator.all_slots)
+    return masked(schedule, ring, family, env, value)
+
+
+def masked(schedule: Schedule, ring: Ring, family: PlainFamily, env: Mapping[str, int], value: Any) -> Any:
+    """The content of a plaintext from what its body gives: the masks of permutations' networks."""
     for mask, shift in family.masks:
         stage = schedule.networks[mask.network].stages[mask.stage]
         sizes = schedule.program.sizes

@@ -48,6 +48,9 @@ from slotlang.syntax import tree
 from slotlang.words import COMMENTS, ONE_BRACKET
 from slotlang_runtime.amounts import count_of, plural
 
+OF_AN_ELEMENT = "what a theorem says of an element"
+"""``Local.why`` in a theorem: a tensor expression that is a number has a value there, and can't depend on slots."""
+
 
 def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
     """``e`` as a slot value; loop variables are in ``local``.
@@ -97,6 +100,8 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             amount = integer(scope, local.fixed("a shift"), right)
             return Shift(shifted, amount if op == "<<" else neg(amount), span)
         case tree.Binary("@") | tree.Transpose() | tree.Constant():
+            if local.why == OF_AN_ELEMENT and isinstance(whole := tensor_form(scope, e), Elements) and not whole.shape:
+                return whole.at(())
             raise error(
                 "SL302",
                 "this is a tensor, and a slot holds a number",

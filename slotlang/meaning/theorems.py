@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
-from slotlang.meaning.bind_value import binder_extent, slot_value
+from slotlang.meaning.bind_value import OF_AN_ELEMENT, binder_extent, slot_value
 from slotlang.meaning.elements import Elements
 from slotlang.meaning.integers import IntVar
 from slotlang.meaning.program import Theorem, form_extents
@@ -43,21 +43,32 @@ def theorem(scope: Scope, prove: tree.Prove) -> Theorem:
 
 
 def _number(scope: Scope, prove: tree.Prove) -> Theorem:
-    """One number, made of elements: ``prove y == a[0] * b[0]``. Where a name in it is not known, the indices of the
-    result are missing, and where a tensor stands in it as a whole, its elements' indices are: SL221 says how to give
-    them."""
+    """One number, made of elements: ``prove y == a[0] * b[0]``. Raises SL221 where a part of it has no value without
+    indices of the result: an index that is not known, a digit of the slot, a tensor as a whole."""
     try:
         return _by_elements(scope, prove)
     except SlotError as problem:
         if all(d.code in ("SL201", "SL207") or _is_whole(d) for d in problem.diagnostics):
-            # raises, as its parts are no tensors
-            _of_tensor(scope, prove)
+            raise SlotError([_in_number(d, prove.name) for d in problem.diagnostics]) from None
         raise
 
 
 def _is_whole(problem: Diagnostic) -> bool:
     """Whether a tensor stands where one of its elements is wanted."""
     return problem.code == "SL303" and problem.span is not None and problem.span.text.isidentifier()
+
+
+def _in_number(problem: Diagnostic, result: str) -> Diagnostic:
+    """What is wrong with a part of a theorem about one number."""
+    assert problem.span is not None
+    part = text_of(problem.span)
+    indices = f"give the result indices: prove {result}[i < n] == ..."
+    label, hint = {
+        "SL201": ("unknown name", f"an index is one of a sum, or one of the result; {indices}"),
+        "SL207": ("depends on the slot", f"add up over it, sum {part} < n: ..., or {indices}"),
+        "SL303": ("a tensor as a whole", f"name one element, as in {part}[0], or {indices}"),
+    }[problem.code]
+    return Diagnostic("SL221", f"'{part}' has no value in a theorem about one number", problem.span, label, hint=hint)
 
 
 def _of_tensor(scope: Scope, prove: tree.Prove) -> Theorem:
@@ -73,7 +84,7 @@ def _of_tensor(scope: Scope, prove: tree.Prove) -> Theorem:
 
 
 def _by_elements(scope: Scope, prove: tree.Prove) -> Theorem:
-    local = Local({}, False, "what a theorem says of an element")
+    local = Local({}, False, OF_AN_ELEMENT)
     extents, shape = [], []
     for binder in prove.binders:
         extent, size = binder_extent(scope, local, binder, digits=True)

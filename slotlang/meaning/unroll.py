@@ -14,7 +14,7 @@ from math import prod
 from typing import TypeVar
 
 from slotlang.diagnostics import SlotError, error
-from slotlang.meaning.integers import Int, IntVar, variables
+from slotlang.meaning.integers import Int, IntVar, show, variables
 from slotlang.meaning.program import Binder
 from slotlang.meaning.scope import Local, Scope
 from slotlang.source import Span
@@ -72,17 +72,25 @@ class Split:
         if values == self.point and more:
             raise Unroll(frozenset([self.binders[more[0]].name]), span)
         if not self.positions:
-            raise error("SL241", f"'{self.name}' reads the member that it defines", span, hint=_DOWN)
+            raise error("SL241", f"'{self.name}' reads the member that it defines", span, hint=self._down())
         raise error(
             "SL241",
             "a family reads only those of its own members that stand before",
             span,
             label=f"{self.member(self.point)} would read {self.member(values)}",
-            hint=_DOWN,
+            hint=self._down(),
         )
 
-
-_DOWN = "go down from a first member, by the first index that differs: S[k < 5] = (X if k == 0 else S[k - 1] + ...)"
+    def _down(self) -> str:
+        """How the family's own recursion would go down."""
+        if not self.binders:
+            return f"give it members, of which each reads the one before: {self.name}[k < n] = (... if k == 0 else ...)"
+        first = self.positions[0] if self.positions else 0
+        index = self.binders[first].name
+        own = ", ".join(f"{b.name} < {show(b.extent)}" for b in self.binders)
+        before = ", ".join(f"{b.name} - 1" if p == first else b.name for p, b in enumerate(self.binders))
+        example = f"{self.name}[{own}] = (... if {index} == 0 else ... {self.name}[{before}] ...)"
+        return f"go down from a first member, by the first index that differs: {example}"
 
 
 def at_each_value(

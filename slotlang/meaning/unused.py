@@ -13,7 +13,6 @@ from slotlang.source import Span
 from slotlang.syntax import tree
 from slotlang.syntax.tensor_names import without_names
 from slotlang.syntax.walk import names
-from slotlang_runtime.amounts import count_of
 
 
 def unused(program: Program) -> tuple[Diagnostic, ...]:
@@ -67,19 +66,19 @@ def _families(program: Program) -> Iterator[Diagnostic]:
     claims = (claim for claim in program.steps if isinstance(claim, Claim))
     for same in _by_statement(claims):
         about = list(dict.fromkeys(claim.family for claim in same if claim.family not in used))
-        if about:
-            members = len(dict.fromkeys(claim.family for claim in same))
-            what = (
-                f"'{about[0]}'" if len(about) == 1 else f"'{about[0]}' and {count_of(len(about) - 1, 'other member')}"
-            )
-            if len(about) > 1 and len(about) == members:
-                what = f"'{about[0].partition('[')[0]}'"
+        # a claim that speaks of members in use as well can't be left out: of them it may be what a proof rests on
+        if about and len(about) == len(dict.fromkeys(claim.family for claim in same)):
+            what = f"'{about[0]}'" if len(about) == 1 else f"'{about[0].partition('[')[0]}'"
+            hint = f"leave it out, or use {what}"
+            bases = {name.partition("[")[0] for name in used if "[" in name}
+            if any(name.partition("[")[0] in bases for name in about):
+                hint += "; a proof for all sizes may need it as an induction hypothesis"
             yield Diagnostic(
                 "SL332",
                 f"this claim is about {what}, which nothing executes",
                 same[0].span,
                 label=f"no output depends on {what}",
-                hint=f"leave it out, or use {what}",
+                hint=hint,
             )
 
 

@@ -286,20 +286,20 @@ def _output_edits(s: tree.Output, names: Names) -> Iterator[Edit]:
         span = Span(s.span.source, s.value.span.end, s.where.span.end)
         yield Edit("output map", span, "", replace(s, where=None))
     if s.where is None and names.forgotten:
-        for where in _slots_of_one(s.indices, names):
+        for where in _slots_of_one(s.indices, names, value.span):
             text = f"{expression_text(value)} where {expression_text(where)}"
             yield Edit("where", value.span, text, replace(s, where=where))
     yield from within(where_edits(s.where, "output map", inside), lambda new: replace(s, where=new))
 
 
-def _slots_of_one(indices: tuple[tree.Expr, ...], names: Names) -> Iterator[tree.Expr]:
+def _slots_of_one(indices: tuple[tree.Expr, ...], names: Names, span: Span) -> Iterator[tree.Expr]:
     """Conditions that leave one slot of those that carry the same element: a digit that no index has is 0, or all such
-    digits; or a digit is below the modulus that it is taken by."""
+    digits; or a digit is below the modulus that it is taken by. A number is carried by the first slot."""
     used = names_in(indices)
-    if not indices:
-        return
-    span = indices[0].span
     zero = tree.Number(Fraction(0), False, span)
+    if not indices:
+        yield tree.Compare(("==",), (tree.Name(SLOT, span), zero), span)
+        return
     for system in names.systems or ((SLOT,),):
         unused: list[tree.Expr] = [
             tree.Compare(("==",), (tree.Name(digit, span), zero), span) for digit in system if digit not in used

@@ -6,11 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import islice
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from slotlang.diagnostics import SlotError
 from slotlang.meaning.bind import bind
-from slotlang.meaning.integers import SLOT
+from slotlang.meaning.integers import SLOT, holds
 from slotlang.meaning.program import Claim, Program
 from slotlang.meaning.rebind import Rebinder
 from slotlang.mutation.generality import general, proof_status
@@ -36,6 +39,9 @@ ENOUGH = 4
 """Repairs found, after which no more are looked for."""
 FOR_OTHER_SIZES = 0.2
 """The part of the time that is kept for what several repairs are at other sizes."""
+
+MAX_ENVS = 64
+"""Members of a family at which a claim's condition is tried."""
 
 _SLIPS = ("shift direction", "sign", "conjugate", "part", "permutation", "rotation", "where")
 _SMALL = (
@@ -111,7 +117,9 @@ def nearest_repairs(program: Program, report: Report, seconds: float = SECONDS, 
         done = len(repairs) == ENOUGH or (rank[0] and repairs)
         if done or time.process_time() > (early if len(repairs) > 1 else stop):
             break
-        ordered = _ordered(mutation.program.statements[mutation.statement])
+        statements = mutation.program.statements
+        # nothing stands there where the last statement is left out
+        ordered = (len(statements), *map(_ordered, statements[mutation.statement :][:1]))
         if ordered not in seen and _proves(program, mutation, witness, rebinder):
             seen.add(ordered)
             repairs.append((rank, mutation))
@@ -182,7 +190,8 @@ def _says_nothing(program: Program, mutation: Mutation) -> bool:
     """Whether a changed comparison has no variable left, or holds one against itself: `h - h < 8` proves as no
     condition would. A digit is a part of the slot."""
     before, after = (
-        [part for part in nodes(p.statements[mutation.statement]) if isinstance(part, tree.Compare)]
+        # a statement that is left out may have been the last one
+        [part for s in p.statements[mutation.statement :][:1] for part in nodes(s) if isinstance(part, tree.Compare)]
         for p in (program.syntax, mutation.program)
     )
     gone = [c for c in before if c not in after]
@@ -213,7 +222,21 @@ def _proves(original: Program, mutation: Mutation, witness: Witness, rebinder: R
         return False
     if program.tensors != original.tensors or program.theorems != original.theorems:
         return False
+    if mutation.kind == "claim" and _claims_nothing(original, program):
+        return False
     return proof_status(program, OPERATIONS) == "proved"
+
+
+def _claims_nothing(before: Program, after: Program) -> bool:
+    """Whether a claim's condition was changed to one that never holds: it proves, and says nothing."""
+    claims = ([step for step in program.steps if isinstance(step, Claim)] for program in (before, after))
+    slots = after.slot_env(np.arange(after.slots))
+    for old, new in zip(*claims, strict=False):
+        if new.where is not None and new.where != old.where:
+            envs = islice(new.envs(), MAX_ENVS)
+            if not any(np.any(holds(new.where, after.sizes, {**slots, **env})) for env in envs):
+                return True
+    return False
 
 
 def _failing_goal_proves(program: Program, witness: Witness) -> bool:

@@ -160,6 +160,10 @@ class Parameters:
         return ", ".join(found) or "no rescale"
 
 
+LARGEST_MESSAGE = 60
+"""Bits above its scale, at most, of what a slot may hold with fixed parameters: those of the largest prime."""
+
+
 def check_security(parameters: Parameters) -> None:
     """Raises SL404 below 128 bits, and for primes that SEAL does not have."""
     bits = sum(parameters.primes)
@@ -284,6 +288,13 @@ def fixed_parameters(
         for degree, limit in MAX_MODULUS_BITS.items():
             if degree >= least and sum(primes) <= limit:
                 return Parameters(degree, primes, 40, tuple(range(1, depth + 1)))
+    if depth <= UNRESCALED_DEPTH and message_bits > LARGEST_MESSAGE:
+        raise error(
+            "SL404",
+            f"what slots hold is too large for fixed parameters: about 2^{ceil(message_bits)}",
+            span,
+            hint="scale constants, weights or bounds down and the result up, or find wider parameters by --precision",
+        )
     raise error(
         "SL404",
         f"no 128-bit parameters hold {count_of(depth, 'product')} in a row over {count_of(slots, 'slot')}",

@@ -327,6 +327,9 @@ def _conclude(
             failure = outcome.failure
         if outcome.status == "unknown" and not reason:
             reason = outcome.reason
+    if status == "refuted":
+        # what was not decided beside it does not matter any more
+        reason = ""
     if status == "refuted" and failure is not None:
         example = explain(checker.program, expander, failure, _confirm(checker, failure))
     return Report(status, method, time.perf_counter() - start, bound, example, failure, reason, steps, notes)

@@ -25,7 +25,8 @@ from slotlang.meaning.bind import bind
 from slotlang.meaning.integers import SLOT, Int, IntConst, evaluate, show
 from slotlang.meaning.program import Claim, Family, Program, member_text, written_name
 from slotlang.meaning.value import Chain, Const, Factor, TensorForm, leaves
-from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field
+from slotlang.proof.field import PRIMES, Field, random_field
+from slotlang.proof.graph_values import evaluate_graph
 from slotlang.proof.index_maps import Names, fit
 from slotlang.syntax.parser import parse
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -21,7 +22,8 @@ class Counterexample:
     """A refutation in the program's own terms; what ``check --json`` prints.
 
     ``kind``: ``wrong_value``, ``not_carried`` or ``carried_twice``. Coefficients are texts, since they are exact.
-    ``foreign``: a product that does not belong, where one is named; only that it may be followed back.
+    ``foreign``: a product that does not belong, where one is named; only that it may be followed back. ``excess``: its
+    elements that the product that should be there has less often.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Counterexample:
     confirmed: bool = False
     carriers: tuple[str, ...] = ()
     foreign: Monomial | None = field(default=None, repr=False, compare=False)
+    excess: tuple[tuple[str, tuple[int, ...]], ...] = field(default=(), repr=False, compare=False)
 
     @property
     def where(self) -> str:
@@ -49,9 +52,9 @@ class Counterexample:
         return f"{self.statement}, line {self.line}"
 
     def to_json(self) -> dict[str, object]:
-        """Plain data; ``foreign`` is there as a text already."""
+        """Plain data; ``foreign`` is there as a text already, ``excess`` a part of it."""
         data = {**asdict(self), "member": dict(self.member), "digits": dict(self.digits)}
-        del data["foreign"]
+        del data["foreign"], data["excess"]
         return data
 
     def lines(self) -> list[str]:
@@ -149,6 +152,7 @@ def explain(program: Program, expander: Expander, failure: Failure, confirmed: b
         monomial_text(other) if other is not None else "",
         confirmed,
         foreign=other if other is not None or expected is None or any(expected) else monomial,
+        excess=tuple((Counter(other[1]) - Counter(monomial[1])).elements()) if other and monomial else (),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import groupby, pairwise
 from math import prod
 from typing import Any, TypeAlias
@@ -16,8 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slotlang.graph.graph import Graph
-from slotlang.graph.ring import PlainEvaluator, Slots, plain_vector, unary
+from slotlang.graph.ring import Slots
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import Chain, TensorForm
 from slotlang.refusals import GaveUp
@@ -85,11 +85,11 @@ class Field:
 
     def gather(self, tensor: str, flat: Slots) -> Array:
         """Elements of a tensor."""
-        return self.tensors[tensor][:, flat].astype(np.uint64)[:, None, :]
+        return _taken(self.tensors[tensor], flat)
 
     def element(self, form: TensorForm, flat: Slots) -> Array:
         """Elements of a tensor expression, which is multiplied out once."""
-        return self.form(form)[:, flat].astype(np.uint64)[:, None, :]
+        return _taken(self.form(form), flat)
 
     def elements(self, form: TensorForm, flat: Slots) -> Array:
         """``element``, of which no others are multiplied out than these, or than those in the same rows and columns.
@@ -233,13 +233,28 @@ def runs(primes: Sequence[int]) -> list[tuple[slice, int]]:
     return found
 
 
+@cache
+def _unsigned(p: int) -> Array:
+    # numpy starts sooner on an array than on a number, which it makes an array first
+    return np.array(p, np.uint64)
+
+
 def modulo(a: Array, p: int) -> Array:
-    """``a`` modulo p, in place. numpy divides by a number some ten times faster than it takes remainders or divides by
-    an array."""
-    quotient = a // np.uint64(p)
-    quotient *= np.uint64(p)
+    """``a`` modulo p, in place. numpy divides by one number some ten times faster than it takes remainders or divides
+    by several."""
+    divisor = _unsigned(p)
+    quotient = a // divisor
+    quotient *= divisor
     a -= quotient
     return a
+
+
+def _taken(rows: npt.NDArray[np.uint32], flat: Slots) -> Array:
+    """Elements of (primes, elements) at flat positions, (primes, 1, positions)."""
+    if flat.size and int(flat.view(np.uint64).max()) >= rows.shape[1]:
+        raise IndexError(f"positions {flat.min()} to {flat.max()} of {rows.shape[1]}")
+    # without a test of its own, "clip" is several times faster
+    return rows.take(flat, axis=1, mode="clip").astype(np.uint64)[:, None, :]
 
 
 def _below_twice(a: Array, p: Array) -> Array:
@@ -313,61 +328,3 @@ def random_field(program: Program, primes: Sequence[int], seed: int) -> Field:
         tensors[name] = np.stack(rows)
     scalars = {name: np.array([rng.integers(0, p) for p in primes], np.uint64) for name in program.scalars}
     return Field(program, primes, tensors, scalars)
-
-
-def evaluate_graph(graph: Graph, field: Field, keep: set[int]) -> dict[int, Array]:
-    """Values of the nodes in ``keep``; nothing else is evaluated than what they depend on, and every other value
-    is dropped after its last use."""
-    schedule = graph.schedule
-    program = schedule.program
-    evaluator = PlainEvaluator(program, field)
-    last = [-1] * len(graph.nodes)
-    needed = sorted(graph.ancestors(keep))
-    for number in needed:
-        for operand in graph.nodes[number].operands:
-            last[operand] = number
-    values: dict[int, Array] = {}
-    p = field.p
-    for number in needed:
-        node = graph.nodes[number]
-        operands = [values[o] for o in node.operands]
-        match node.kind:
-            case "cipher":
-                assert node.plain is not None
-                family = program.families[node.plain[0]]
-                result = evaluator.value(family.body, family.env(node.plain[1]), evaluator.all_slots)
-            case "rotate":
-                result = np.roll(operands[0], -node.step, axis=2)
-            case "mul":
-                result = field.mul(*operands)
-            case "neg":
-                result = (p - operands[0]) % p
-            case "rescale":
-                result = operands[0]
-            case "sum":
-                result = _total(operands, node.signs, field)
-            case "mul_plain" | "add_plain" | "plain":
-                assert node.plain is not None
-                plain = plain_vector(schedule, evaluator, schedule.plains[node.plain[0]], node.plain[1])
-                if node.kind == "mul_plain":
-                    result = field.mul(operands[0], plain)
-                else:
-                    start = operands[0] if operands else np.zeros_like(plain)
-                    result = field.add(start, plain) if node.signs[0] > 0 else field.sub(start, plain)
-            case kind:
-                result = unary(field, kind, operands[0])
-        if result.shape[2] != program.slots:
-            result = np.broadcast_to(result, (*result.shape[:2], program.slots))
-        values[number] = result
-        for operand in set(node.operands):
-            if last[operand] == number and operand not in keep:
-                del values[operand]
-    return values
-
-
-def _total(operands: list[Array], signs: tuple[int, ...], field: Field) -> Array:
-    """Signed sum; fewer than 2^32 operands below 2^31 fit 64 bits, so one remainder at the end will do."""
-    total = operands[0] if signs[0] > 0 else field.p - operands[0]
-    for operand, sign in zip(operands[1:], signs[1:], strict=True):
-        total = total + (operand if sign > 0 else field.p - operand)
-    return field.reduced(np.array(total))

@@ -27,7 +27,8 @@ from slotlang.meaning.program import Family, Program, member_text
 from slotlang.meaning.rebind import sizes_of
 from slotlang.meaning.value import FamilyRef, leaves
 from slotlang.proof.check import Checker
-from slotlang.proof.field import PRIMES, Field, evaluate_graph, matmul, modulo, random_field
+from slotlang.proof.field import PRIMES, Field, matmul, modulo, random_field
+from slotlang.proof.graph_values import evaluate_graph
 from slotlang.proof.random import degree
 from slotlang.proof.size_abstraction import few, order, outline
 from slotlang.refusals import GaveUp

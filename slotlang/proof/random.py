@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import islice
 from math import prod
 from typing import Any, TypeAlias
 
@@ -11,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.graph.graph import Graph
-from slotlang.graph.ring import PlainEvaluator
 from slotlang.meaning.deep import in_order
 from slotlang.meaning.integers import SLOT, holds
 from slotlang.meaning.program import Claim, Program
@@ -28,8 +28,10 @@ from slotlang.meaning.value import (
     Value,
     children,
 )
-from slotlang.proof.field import PRIMES, Field, evaluate_graph, random_field, require_room
+from slotlang.proof.field import PRIMES, Field, random_field, require_room
 from slotlang.proof.goals import member
+from slotlang.proof.graph_values import evaluate_graph
+from slotlang.proof.points import PIECE, Points
 from slotlang.proof.verdict import Goal, Outcome, Wrong
 
 DEFAULT_SEED = 20_240_229
@@ -98,7 +100,7 @@ def test_random(
 def compare(graph: Graph, goals: Sequence[Goal], field: Field) -> list[Outcome]:
     """Every goal at one point of the fields."""
     program = graph.schedule.program
-    evaluator = PlainEvaluator(program, field)
+    points = Points(program, field)
     keep: set[int] = set()
     for goal in goals:
         for env in goal.statement.envs():
@@ -106,50 +108,54 @@ def compare(graph: Graph, goals: Sequence[Goal], field: Field) -> list[Outcome]:
             if node is not None:
                 keep.add(node)
     values = evaluate_graph(graph, field, keep)
-    return [_goal(graph, evaluator, field, goal, values) for goal in goals]
+    return [_goal(graph, points, goal, values) for goal in goals]
 
 
-def _goal(graph: Graph, evaluator: PlainEvaluator, field: Field, goal: Goal, values: dict[int, Any]) -> Outcome:
-    for env in goal.statement.envs():
-        bad = np.flatnonzero(_differs(graph, evaluator, field, goal, env, values)[0])
-        if bad.size:
-            return Outcome("refuted", Wrong(goal, env, int(bad[0])))
+def _goal(graph: Graph, points: Points, goal: Goal, values: dict[int, Any]) -> Outcome:
+    envs = goal.statement.envs()
+    together = max(1, 8 * PIECE // len(points.all_slots))
+    while some := list(islice(envs, together)):
+        for env, (differs, _) in zip(some, _differing(graph, points, goal, some, values), strict=True):
+            bad = np.flatnonzero(differs)
+            if bad.size:
+                return Outcome("refuted", Wrong(goal, env, int(bad[0])))
     return Outcome("tested")
 
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
-def _differs(
-    graph: Graph,
-    evaluator: PlainEvaluator,
-    field: Field,
-    goal: Goal,
-    env: dict[str, int],
-    values: dict[int, Any],
-) -> tuple[Mask, Mask]:
-    """The wrong slots of a goal's member, and the slots that the goal speaks of, both as masks over all slots."""
-    program = graph.schedule.program
-    slots = evaluator.all_slots
-    s = goal.statement
-    actual = _value(graph, evaluator, *member(program, s, env), values)
-    here = {**program.slot_env(slots), **env, SLOT: slots}
+def _differing(
+    graph: Graph, points: Points, goal: Goal, envs: Sequence[dict[str, int]], values: dict[int, Any]
+) -> Iterator[tuple[Mask, Mask]]:
+    """For each of some members of a goal its wrong slots, and the slots that the goal speaks of, both as masks over all
+    slots."""
+    program, s = graph.schedule.program, goal.statement
+    digits = program.slot_env(points.all_slots)
+    heres = [{**digits, **env, SLOT: points.all_slots} for env in envs]
+    where: list[Mask]
     if isinstance(s, Claim):
-        expected = evaluator.value(s.value, env, slots)
-        where = np.ones(program.slots, bool)
-        if s.where is not None:
-            where &= np.broadcast_to(holds(s.where, program.sizes, here), where.shape)
+        every = np.ones(program.slots, bool)
+        where = [
+            every if s.where is None else np.broadcast_to(holds(s.where, program.sizes, here), every.shape)
+            for here in heres
+        ]
+        said = points.vectors(s.value, envs)
     else:
-        actual = field.part(actual, s.part)
         theorem = program.theorems[s.name]
-        where = program.read_slots(s, env, here)
-        flat = program.read_elements(s, env, here)
-        expected = evaluator.value(theorem.value, theorem.at(np.where(where, flat, 0)), slots)
-    differs = np.asarray((actual != expected).any(axis=(0, 1)))
-    return np.broadcast_to(differs, slots.shape) & where, where
+        where = [program.read_slots(s, env, here) for env, here in zip(envs, heres, strict=True)]
+        flats = [program.read_elements(s, env, here) for env, here in zip(envs, heres, strict=True)]
+        elements = [theorem.at(np.where(here, flat, 0)) for here, flat in zip(where, flats, strict=True)]
+        said = points.vectors(theorem.value, elements)
+    for env, here, expected in zip(envs, where, said, strict=True):
+        actual = _value(graph, points, *member(program, s, env), values)
+        if not isinstance(s, Claim):
+            actual = points.field.part(actual, s.part)
+        differs = np.asarray((actual != expected).any(axis=(0, 1)))
+        yield np.broadcast_to(differs, here.shape) & here, here
 
 
-def _value(graph: Graph, evaluator: PlainEvaluator, name: str, indices: tuple[int, ...], values: dict[int, Any]) -> Any:
+def _value(graph: Graph, evaluator: Points, name: str, indices: tuple[int, ...], values: dict[int, Any]) -> Any:
     """The value of a family's member."""
     node = graph.values.get((name, indices))
     if node is not None:
@@ -163,7 +169,7 @@ def slot_values(graph: Graph, field: Field, family: str, indices: tuple[int, ...
     """What every slot of a family's member holds at one point of the fields, (primes, roots, slots)."""
     node = graph.values.get((family, indices))
     values = {} if node is None else evaluate_graph(graph, field, {node})
-    value = _value(graph, PlainEvaluator(graph.schedule.program, field), family, indices, values)
+    value = _value(graph, Points(graph.schedule.program, field), family, indices, values)
     return np.broadcast_to(value, (*value.shape[:2], graph.schedule.program.slots))
 
 
@@ -175,7 +181,7 @@ def wrong_slots(graph: Graph, goal: Goal, binders: Mapping[str, int], field: Fie
     env = dict(binders)
     node = graph.values.get(member(graph.schedule.program, goal.statement, env))
     values = {} if node is None else evaluate_graph(graph, field, {node})
-    return _differs(graph, PlainEvaluator(graph.schedule.program, field), field, goal, env, values)
+    return next(_differing(graph, Points(graph.schedule.program, field), goal, [env], values))
 
 
 def confirmed(program: Program, wrong: Wrong) -> bool:

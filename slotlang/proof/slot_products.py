@@ -6,8 +6,9 @@ Products are numbers: their indices packed into one integer, so that arrays of a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import groupby
 from math import lcm, prod
 from typing import Any, TypeAlias
 
@@ -59,7 +60,7 @@ class SlotProducts:
         most: int = MAX_POINTS,
     ) -> None:
         self.program = program
-        parts = [(side, part) for side, terms in ((0, holds), (2, should)) for t in terms for part in canonical(t)]
+        parts = [(side, part) for side, terms in ((0, holds), (2, should)) for t in terms for part in _ordered(t)]
         counted = {0: 0, 2: 0}
         for side, part in parts:
             counted[side] += prod(extent for _, extent in part.bound)
@@ -144,6 +145,15 @@ class SlotProducts:
         return scalars, tuple(sorted(reads))
 
 
+def _ordered(term: Term) -> list[Term]:
+    """A term with its reads in the order of their tensors; those of one tensor may have to be sorted where they are
+    counted, since they have too many orders to be terms of their own."""
+    try:
+        return canonical(term)
+    except GaveUp:
+        return [replace(term, reads=tuple(sorted(term.reads, key=lambda read: read[0])))]
+
+
 def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> Ints:
     """Each monomial of a term, its indices packed into one integer, as often as it occurs."""
     extents = [extent for _, extent in term.bound]
@@ -155,9 +165,18 @@ def _occurrences(program: Program, term: Term, base: Mapping[str, Any]) -> Ints:
     grid = np.ix_(*(np.arange(extent) for extent in extents))
     env = {**base, **{name: axis for (name, _), axis in zip(term.bound, grid, strict=True)}}
     packed: Any = np.zeros(1, np.int64)
-    for tensor, indices in term.reads:
-        for index, size in zip(indices, program.tensors[tensor].shape, strict=True):
-            packed = packed * size + evaluate(index, program.sizes, env)
+    for tensor, reads in groupby(term.reads, key=lambda read: read[0]):
+        shape, elements = program.tensors[tensor].shape, list[Any]()
+        for _, indices in reads:
+            element: Any = np.zeros(1, np.int64)
+            for index, size in zip(indices, shape, strict=True):
+                element = element * size + evaluate(index, program.sizes, env)
+            elements.append(element)
+        if len(term.reads) > 3 and len(elements) > 1:
+            # those of fewer reads are in order: their orders are terms of their own
+            elements = list(np.sort(np.stack(np.broadcast_arrays(*elements)), axis=0))
+        for element in elements:
+            packed = packed * prod(shape) + element
     every = np.broadcast_to(packed, extents or [1]).reshape(total)
     if not term.conds:
         return every

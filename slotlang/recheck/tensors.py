@@ -36,9 +36,7 @@ def form(p: Program, e: Any) -> Form:
         case "name", [name] if p.kind(name) == "size": return (), lambda _: [Term(Fraction(p.names[name][1]))]
         case "name", [name] if p.kind(name) == "scalar": return (), lambda _: [Term(scalars=(note(p, name),))]
         case "name", [name] if p.kind(name) == "tensor": return form(p, p.names[name][1])
-        case "name", [name]:
-            p.get(name, *TENSORS)
-            return tensor(p, name)
+        case "name", [name] if p.get(name, *TENSORS): return tensor(p, name)
         case "constant", [kind, *sizes]:
             shape = tuple(map(p.constant, sizes)) * (2 if kind == "eye" else 1)
             need(min(shape) > 0 and (kind != "eye" or len(sizes) == 1), f"{kind} has no such shape")

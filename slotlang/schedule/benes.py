@@ -76,8 +76,11 @@ def _benes(destination: Positions, bits: Sequence[int], spare_second_half: bool)
         jump = front_mate[back_mate]
         label = np.arange(n)
         for _ in range(n.bit_length()):
-            label = np.minimum(label, label[jump])
-            jump = jump[jump]
+            least = np.minimum(label, label[jump])
+            if np.array_equal(least, label):
+                # the least of a stretch is that of the next one everywhere, so that it is that of the loop
+                break
+            label, jump = least, jump[jump]
         side = label > label[front_mate]
         loop = np.minimum(label, label[front_mate])
         # Swapped slots minus straight ones in each loop, first and second half.

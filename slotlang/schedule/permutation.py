@@ -28,6 +28,9 @@ from slotlang_runtime.amounts import count_of
 __all__ = ["Cost", "Network", "Stage", "key_switch_cost", "plan"]
 
 Cost = Callable[[int, int, int], float]
+
+MOST_COUNTED = 1 << 16
+"""Slots whose shifts are counted at once: what fits the caches."""
 """``cost(rotations, products, levels)`` of a network, in any unit."""
 
 
@@ -220,11 +223,8 @@ def _mergers(route: list[Positions], max_levels: int) -> dict[int, tuple[int, li
     of the weights and the indices into ``route`` of the cuts, both ends included. Dynamic programming over
     the last cut.
     """
-    n, size = len(route[0]), len(route)
-    weight = np.zeros((size, size), dtype=np.int64)
-    for i in range(size):
-        for j in range(i + 1, size):
-            weight[i, j] = np.count_nonzero(np.bincount((route[i] - route[j]) % n, minlength=n)) - 1
+    size = len(route)
+    weight = _weights(np.array(route))
     reached: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
     for j in range(1, size):
         least: dict[int, tuple[int, int]] = {}
@@ -245,6 +245,22 @@ def _mergers(route: list[Positions], max_levels: int) -> dict[int, tuple[int, li
             cuts.insert(0, i)
         result[levels] = (extra, cuts)
     return result
+
+
+def _weights(route: Positions) -> Positions:
+    """The number of distinct shifts, less one, between any two arrays of a route, (arrays, arrays); 0 below the
+    diagonal. ``route``: (arrays, n)."""
+    size, n = route.shape
+    weight = np.zeros((size, size), dtype=np.int64)
+    together = max(1, MOST_COUNTED // n)
+    for i in range(size):
+        for first in range(i + 1, size, together):
+            shifts = route[i] - route[first : first + together]
+            # a shift k below 0 is n + k; counted as it stands, it is brought there below
+            seen = np.zeros((len(shifts), 2 * n), dtype=np.bool_)
+            seen[np.arange(len(shifts))[:, None], shifts] = True
+            weight[i, first : first + together] = np.count_nonzero(seen[:, :n] | seen[:, n:], axis=1) - 1
+    return weight
 
 
 def _anchors(positions: list[Positions]) -> list[int]:

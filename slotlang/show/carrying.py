@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations, product
 
@@ -26,11 +27,19 @@ MAX_PARTS = 64
 
 class Carriers:
     """Follows one product back, through sums to the summand that has it, through products to a factor that has a part
-    of it. ``claims``: those that are proved, which say what a family's members hold."""
+    of it. ``claims``: those that are proved, which say what a family's members hold. ``excess``: elements that are
+    followed rather than others."""
 
-    def __init__(self, program: Program, claims: Sequence[Claim], wanted: Monomial) -> None:
+    def __init__(
+        self,
+        program: Program,
+        claims: Sequence[Claim],
+        wanted: Monomial,
+        excess: Sequence[tuple[str, tuple[int, ...]]] = (),
+    ) -> None:
         self.program = program
         self.wanted = wanted
+        self._excess = Counter(excess)
         self._expander = Expander(program)
         for claim in claims:
             self._expander.learn(claim)
@@ -50,13 +59,17 @@ class Carriers:
                 part = self._part(place)
             except (GaveUp, RecursionError):
                 continue
-            if part is not None and len(part[1]) > len(most[1]):
+            if part is not None and self._rank(part) > self._rank(most):
                 best, most = place, part
             if most[1] == self.wanted[1]:
                 break
         if best is not None:
             self.wanted = most
         return best
+
+    def _rank(self, part: Monomial) -> tuple[int, int]:
+        """How many elements a part of the product has, and how many of these are in excess."""
+        return len(part[1]), (Counter(part[1]) & self._excess).total()
 
     def _part(self, place: Place) -> Monomial | None:
         """The longest part of the product that a slot holds: the product itself, or factors of it."""
@@ -68,7 +81,7 @@ class Carriers:
         terms = self._terms[name, member]
         base = {**self.program.slot_env(slot), SLOT: slot}
         parts = {part for term in terms for part in _parts(self.wanted, term)}
-        for part in sorted(parts, key=lambda part: (-len(part[1]), part))[:MAX_PARTS]:
+        for part in sorted(parts, key=lambda part: (*(-n for n in self._rank(part)), part))[:MAX_PARTS]:
             if any(coefficient(self.program, terms, base, part)):
                 return part
         return None

@@ -52,8 +52,9 @@ def trace_of(program: Program, report: Report) -> list[Step]:
         return []
     family, indices = member_of(program, failure.goal.statement, failure.binders)
     foreign = example.foreign if isinstance(example, Counterexample) else None
+    excess = example.excess if isinstance(example, Counterexample) else ()
     claims = [claim for claim in held(program, report.steps) if claim != failure.goal.statement]
-    return trace(program, family, indices, failure.slot, foreign, claims)
+    return trace(program, family, indices, failure.slot, foreign, claims, excess)
 
 
 def trace(
@@ -63,13 +64,15 @@ def trace(
     slot: int,
     product: Monomial | None = None,
     claims: Sequence[Claim] = (),
+    excess: Sequence[tuple[str, tuple[int, ...]]] = (),
 ) -> list[Step]:
     """Each step back from a slot, down to what the client packed. Of the slots that a slot is made of, the one is
     followed that holds the ``product``, or the most of it; without one, the first that does not hold 0. ``claims``:
-    those that are proved, which say what the slots hold."""
+    those that are proved, which say what the slots hold. ``excess``: elements that stand in the product too often;
+    of factors that hold as much of it, one that has such an element is followed."""
     steps: list[Step] = []
     place: Place = family, indices, slot
-    carriers = None if product is None else Carriers(program, claims, product)
+    carriers = None if product is None else Carriers(program, claims, product, excess)
     while True:
         name, member, at = place
         definition = program.families[name]

@@ -79,9 +79,12 @@ class WrongSlots:
         claimed = int(self.claimed.sum())
         about = ""
         if claimed < len(self.claimed):
-            about = " that are claimed" if isinstance(self.goal.statement, Claim) else " that are output"
+            are = "is" if claimed == 1 else "are"
+            about = f" that {are} {'claimed' if isinstance(self.goal.statement, Claim) else 'output'}"
         text = f"{self.count:,} of {count_of(claimed, 'slot')} of {self.title}{about} "
-        if self.count == claimed > 1:
+        if self.count == claimed == 1:
+            text = f"the one slot of {self.title}{about} "
+        elif self.count == claimed:
             text = f"all {count_of(claimed, 'slot')} of {self.title}{about} "
         text += "is wrong" if self.count == 1 else "are wrong"
         where = self.where()

@@ -50,7 +50,9 @@ def reserved(word: str, span: Span) -> Diagnostic:
     }
     message = f'"{word}" is a word of the language and can\'t be a name'
     comment = OTHER_COMMENT.search(span.source.text[: span.start]) is not None
-    return Diagnostic("SL105", message, span, hint=COMMENTS if comment else hints.get(word, "choose another name"))
+    starts = not span.source.text[: span.start].rpartition("\n")[2].strip()
+    hint = _CHOICE if word == "else" and starts else hints.get(word, "choose another name")
+    return Diagnostic("SL105", message, span, hint=COMMENTS if comment else hint)
 
 
 def only_else_zero(span: Span) -> Diagnostic:

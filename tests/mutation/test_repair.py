@@ -318,3 +318,29 @@ def test_a_condition_is_not_emptied(condition: str) -> None:
         assert changed.count("h") <= condition.count("h") and "slot" not in changed
     if "and" not in condition:
         assert {"output y[h] = X", f"output y[h] = X where {condition.replace('8', 'n')}"} <= set(after)
+
+
+NUMBER = """program number(n = 8)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+T = X + (X << 4)
+U = T + (T << 2)
+S = U + (U << 1)
+output y = S
+prove y == ones(n) @ x
+"""
+
+
+def test_a_number_in_all_slots_is_read_from_the_first() -> None:
+    (found,) = repairs(NUMBER)
+    assert found.after() == "output y = S where slot == 0"
+
+
+def test_a_claim_that_would_say_nothing_is_no_repair() -> None:
+    """A claim of slot 2 that is wrong there proves where its condition never holds."""
+    before = NUMBER.replace("= S\n", "= S where slot == 0\n") + "claim T == 3 * x[h] where slot == 2\n"
+    after = before.replace("slot == 2", "slot * n == 2")
+    assert repair_module._claims_nothing(api.loads(before), api.loads(after))
+    assert not repair_module._claims_nothing(api.loads(before), api.loads(before.replace("slot == 2", "slot == 7")))
+    assert all("slot * n" not in repair.after() and "n * slot" not in repair.after() for repair in repairs(before))

@@ -12,8 +12,10 @@ import generate
 import pytest
 from repository import bind_text, program_text
 
+from slotlang import api
 from slotlang.meaning.integers import SLOT, evaluate, holds
 from slotlang.meaning.program import Program
+from slotlang.proof.explain import Counterexample
 from slotlang.proof.goals import goals
 from slotlang.proof.polyhedral import sides
 from slotlang.proof.slot_products import SlotProducts
@@ -105,3 +107,18 @@ def test_too_many_products() -> None:
     left, right, _ = sides(program, Expander(program), goals(program)[0])
     with pytest.raises(GaveUp, match="products"):
         SlotProducts(program, left, right, {}, 0, most=10)
+
+
+def test_products_of_many_factors_are_counted() -> None:
+    """Eight elements of one tensor have too many orders to be terms of their own: they are sorted as numbers."""
+    text = (
+        "program powers(n = 8)\ninput x[n]\nweight a[n], b[n]\naxes (h < n)\ncipher X = x[h]\nplain W = a[h]\n"
+        "Z = X ** 4 * (X << 1) ** 4 * W * (W << 1) * (W << 2)\noutput y[h] = Z\n"
+        "prove y[i < n] == x[(i + 1) % n] ** 3 * x[i] ** 5 * a[(i + 2) % n] * a[i] * a[(i + 1) % n]\n"
+    )
+    program = api.loads(text)
+    example = api.check(program).counterexample
+    assert isinstance(example, Counterexample)
+    assert example.monomial == " * ".join(["a[0]", "a[1]", "a[2]", *["x[0]"] * 5, *["x[1]"] * 3])
+    assert example.example_extra == " * ".join(["a[0]", "a[1]", "a[2]", *["x[0]"] * 4, *["x[1]"] * 4])
+    assert (example.products_right, example.products_missing, example.products_extra) == (0, 1, 1)

@@ -99,7 +99,7 @@ def test_everything_comes_back(world: Sender) -> None:
 
 def test_another_client_reads_nothing(world: Sender) -> None:
     """With another key coefficients are uniform: one of 4096 lies in the half of the modulus that results leave."""
-    with pytest.raises(Rejected, match="these are not the results of weights and inputs within the limits") as refused:
+    with pytest.raises(Rejected, match="within the limits, or they do not fit this client's keys") as refused:
         Client(world.module).decrypt(world.sent["results"])
     assert refused.value.code == "SL533"
 

@@ -19,7 +19,7 @@ from slotlang.run.runner import load_module
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights, errors
 from slotlang_runtime.data import random_data
 from slotlang_runtime.labels import limits_label
-from slotlang_runtime.limits import LARGEST_BOUND, Limit, written
+from slotlang_runtime.limits import LARGEST_BOUND, Limit, told_apart, written
 from slotlang_runtime.script import main
 from slotlang_runtime.wire import unpack
 
@@ -302,7 +302,8 @@ def test_weights_are_within_what_the_program_assumes() -> None:
         (
             "B",
             {"A": a, "B": 1.01 * b},
-            "a norm of B along its dimension 1 is 2.02, and this program assumes at most 2:",
+            r"a norm of B along its dimension 1 is 2.02, and this program assumes at most 2: "
+            r'.*--bound-norm "B\[i0, :\]=2.02"$',
         ),
     ):
         with pytest.raises(Rejected, match=message) as found:
@@ -439,3 +440,13 @@ cipher X = x[h, t]
 output y[h, t] = X
 prove y == x
 """
+
+
+@pytest.mark.parametrize(("value", "limit"), [(1.0, 1 - 2.0**-52), (-8.00001, 8.0), (64.0000001, 64.0), (5.0, 4.0)])
+def test_numbers_beside_a_limit_are_told_apart(value: float, limit: float) -> None:
+    first, second = told_apart(value, limit)
+    assert first != second and first.lstrip("-") != second
+    assert abs(float(first)) >= float(second)
+    with pytest.raises(Rejected) as refused:
+        Limit(entry=limit).check("x", np.array([0.0, value]))
+    assert f"x[1] is {first}; this program takes elements up to {second}:" in str(refused.value)

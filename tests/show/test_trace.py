@@ -142,3 +142,14 @@ def test_all_faces_tell_the_same_way():
     assert found["origin"] == expected
     assert found["way"] == [["S", 0], ["G[1]", 4], ["X", 4]]
     assert "foreign" not in report.to_json()["counterexample"]
+
+
+def test_a_factor_that_stands_too_often_is_followed() -> None:
+    """Of `X ** 4 * (X << 1) ** 4` for `x[i] ** 5 * x[i + 1] ** 3` the way back is that of the factor in excess."""
+    text = (
+        "program powers(n = 8)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\nZ = X ** 4 * (X << 1) ** 4\n"
+        "output y[h] = Z\nprove y[i < n] == x[i] ** 5 * x[(i + 1) % n] ** 3\n"
+    )
+    for right, last in (("x[i] ** 5 * x[(i + 1) % n] ** 3", "x[1]"), ("x[i] ** 3 * x[(i + 1) % n] ** 5", "x[0]")):
+        program = loads(text.replace("x[i] ** 5 * x[(i + 1) % n] ** 3", right))
+        assert trace_of(program, check(program))[-1].text.endswith(f"= {last}")

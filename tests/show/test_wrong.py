@@ -205,3 +205,12 @@ prove y == x
     report = check(program)
     assert [status for _, status in report.steps[:2]] == ["proved", "refuted"]
     assert [claim.span.line for claim in held(program, report.steps)] == [6]
+
+
+def test_one_slot_that_carries_a_number_is_told_as_one() -> None:
+    program = bound(
+        "program p(n = 8)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\nS = X + (X << 4)\n"
+        "output y = S where slot == 0\nprove y == x[0] + x[1]\n"
+    )
+    found = refutation(program, check(program, "polyhedral"))
+    assert found.wrong is not None and found.wrong.sentence() == "the one slot of S that is output is wrong"

@@ -300,6 +300,9 @@ class _Reader:
             case tree.Binary("<<" | ">>", left, right):
                 self._value(left)
                 self._int(right)
+            case tree.Binary("@"):
+                # a number, in a theorem
+                self._shape(e)
             case tree.Binary(_, left, right):
                 self._value(left)
                 self._value(right)

@@ -68,8 +68,9 @@ def condition_texts(conditions: Conditions, families: Sequence[Symbols], fixed: 
     least: dict[int, list[str]] = {0: [], 1: []}
     positive = {c.value.name for c in conditions.all if isinstance(c, Positive) and isinstance(c.value, IntSize)}
     defined = {c.name for c in conditions.all if isinstance(c, Defined)}
+    above = _lower_bounds(conditions)
     for name in conditions.parameters:
-        if name not in defined:
+        if name not in defined and above.get(name, -1) < int(name in positive):
             least[int(name in positive)].append(name)
     found += [f"{', '.join(names)} >= {bound}" for bound, names in sorted(least.items(), reverse=True) if names]
     quotients = {c.value for c in conditions.all if isinstance(c, Defined)}
@@ -91,7 +92,11 @@ def condition_texts(conditions: Conditions, families: Sequence[Symbols], fixed: 
                 found.append(text)
             case Divides(a, b, text) if IntOp("//", a, b) not in quotients and (a, b) not in whole:
                 found.append(text)
-            case Positive(value, text) if not (isinstance(value, IntSize) and value.name in least[1]):
+            case Positive(IntSize(name), _) if name in least[1] or above.get(name, 0) >= 1:
+                pass
+            case Required() if (bounded := _bounded(condition)) and bounded[1] < above[bounded[0]]:
+                pass  # implied by a larger bound
+            case Positive(text=text):
                 if not families or not all(_at_least_one(s, condition) for s in families):
                     found.append(text)
             case Required(_, text, written):
@@ -100,6 +105,27 @@ def condition_texts(conditions: Conditions, families: Sequence[Symbols], fixed: 
             case Defined() | Divides() | Positive():
                 pass  # said above, or by another condition
     return tuple(dict.fromkeys(found))
+
+
+def _bounded(condition: Required) -> tuple[str, int] | None:
+    """``n`` and 2 of a condition that says that n >= 2."""
+    match condition.condition:
+        case Cmp(">=", IntSize(name), IntConst(bound)) | Cmp("<=", IntConst(bound), IntSize(name)):
+            return name, bound
+        case Cmp(">", IntSize(name), IntConst(bound)) | Cmp("<", IntConst(bound), IntSize(name)):
+            return name, bound + 1
+        case _:
+            return None
+
+
+def _lower_bounds(conditions: Conditions) -> dict[str, int]:
+    """The largest number that each size is at least, where conditions of its own say so."""
+    found: dict[str, int] = {}
+    for condition in conditions.all:
+        bounded = _bounded(condition) if isinstance(condition, Required) else None
+        if bounded is not None:
+            found[bounded[0]] = max(bounded[1], found.get(bounded[0], 0))
+    return found
 
 
 def _at_least_one(symbols: Symbols, condition: Positive) -> bool:

@@ -369,6 +369,10 @@ class MixedRadix:
 
     def _stays(self, question: _Question, place: Place, given: list[Given]) -> str:
         index, extent = place.index, place.extent
+        if isinstance(index, IntOp) and index.op == "%":
+            # whatever is divided, the remainder is below the divisor, which is positive
+            if question.domain.within(question.poly(index.right) - 1, question.poly(extent)):
+                return ""
         found = question.under([question.poly(index), question.poly(extent)], given)
         if found is None:
             return ""

@@ -6,6 +6,7 @@ import pytest
 from repository import PROGRAMS
 
 from slotlang import api
+from slotlang.diagnostics import SlotError
 from slotlang.proof.forall.check import check_for_all
 from slotlang.proof.forall.own_terms import in_own_terms
 from slotlang.proof.forall.polynomials import Poly
@@ -42,3 +43,29 @@ def test_names() -> None:
     said = in_own_terms("sum m$3 < i*k, k$4 < i: x[$12, k$4] * x[m$3, (k % (i*k))]", program, sizes, digits)
     # i and j are sizes, k a symbol of the text
     assert said == "sum l < j, m < i: x[((slot // j) % i), m] * x[l, (k % j)]"
+
+
+def test_a_bound_that_another_one_implies_is_not_listed() -> None:
+    """Every size is at least 1 where a number of slots is; a requirement that says more is listed alone."""
+    text = (
+        "program p(n = 8)\nrequire n >= 2\nrequire n > 2\ninput x[n]\naxes (h < n)\ncipher X = x[h]\nY = X << 1\n"
+        "output y[h] = Y\nprove y[i < n] == x[(i + 1) % n]\n"
+    )
+    report = check_for_all(api.loads(text).syntax, ["n"], {}, 0)
+    assert report.status == "proved" and report.for_all is not None and report.for_all.conditions == ("n > 2",)
+    plain = check_for_all(api.loads(text.replace("require n >= 2\nrequire n > 2\n", "")).syntax, ["n"], {}, 0)
+    assert plain.for_all is not None and plain.for_all.conditions == ("n >= 1",)
+
+
+def test_a_remainder_is_below_its_divisor_whatever_is_divided() -> None:
+    """``(i + k // 2) % n`` has no normal form, and stays inside all the same; by another number it does not."""
+    text = (
+        "program halves(n = 8, m = 4)\ninput x[n]\naxes (h < n)\ncipher X = x[h]\nY[k < m] = X << (k // 2)\n"
+        "output y[k, h] = Y[k]\nprove y[k < m, i < n] == x[(i + k // 2) % n]\n"
+    )
+    assert check_for_all(api.loads(text).syntax, ["all"], {}, 0).status == "proved"
+    wider = text.replace("input x[n]", "input x[n], z[n - 1]").replace(
+        "== x[(i + k // 2) % n]", "== z[(i + k // 2) % n]"
+    )
+    with pytest.raises(SlotError, match="SL308"):
+        check_for_all(api.loads(wider).syntax, ["all"], {}, 0)
