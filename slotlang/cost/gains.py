@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from math import exp2
-from typing import NamedTuple
+from itertools import chain
+from math import exp2, gcd
 
 import numpy as np
 
 from slotlang.cost.data import UNIT, DataPowers
 from slotlang.cost.key_switch_peaks import peaks
-from slotlang.cost.mean_squares import Powers
 from slotlang.cost.members import Members
+from slotlang.cost.memory import AFTER, ANY, BEFORE, MOST_BYTES, Effect, Memory
 from slotlang.cost.moments import Dependence, Totals, count_samples
 from slotlang.cost.noise import Gains, Place
 from slotlang.cost.noise_reach import reaches
 from slotlang.cost.noise_sources import Sources
 from slotlang.cost.result_sizes import Size
+from slotlang.cost.slot_classes import EACH, SlotClasses, slot_classes
 from slotlang.cost.variances import Contents, Power, uniform
 from slotlang.graph.graph import Graph, Member, Node
 from slotlang.graph.kinds import KINDS
@@ -82,15 +83,6 @@ def _together(parts: Mapping[str, Gains]) -> Gains:
     return replace(first, signal=signal, elements=elements, sources=dict(sources), results=dict(parts))
 
 
-class _Effect(NamedTuple):
-    """What operations that are alike do: the noise that each adds, the gain that it gives each operand, and the totals
-    that its noise grows with."""
-
-    sources: dict[Place, float]
-    given: tuple[int, ...]
-    totals: Totals
-
-
 _PART = {"factor": Totals._fields.index("operand"), "double": Totals._fields.index("result")}
 """Which of an operation's totals a source of noise grows with: of others, the gain of its result."""
 
@@ -122,10 +114,32 @@ class _Backwards:
         self.program: Program = graph.schedule.program
         self.contents = contents
         self.members = Members(graph, contents)
+        other = contents.of_unit_inputs
+        same = contents.data is UNIT or (self.members.how == "each" and other is contents)
+        self.unit = self.members if same else Members(graph, other, largest=True)
         self.coarse = len(graph.nodes) * degree > MAX_PROFILE
-        self.sources = Sources(graph, degree, contents)
-        self.powers = Powers()
-        self._numbers: dict[tuple[object, ...], int] = {}
+        self.classes = self._classes()
+        self.sources = Sources(graph, degree, contents, self.classes)
+        memory = contents.memory.setdefault((self.coarse, self.classes), Memory())
+        self.memory, self.powers = memory, memory.powers
+        if memory.powers.bytes > MOST_BYTES:
+            del contents.memory[self.coarse, self.classes]
+
+    def _classes(self) -> SlotClasses:
+        """Those of the slots. Peaks that meet, and samples, are followed slot by slot."""
+        graph = self.graph
+        if self.coarse or graph.schedule.routes or next(graph.of_kind("mul"), None) is not None:
+            return EACH
+        block = gcd(self.program.slots, *{node.step for node in graph.nodes})
+        used = {node.plain: None for node in graph.nodes if node.plain is not None}
+        read = {id(out.output): None for out in graph.outputs}
+        key = (block, self.members.how, *read, *used)
+        known = self.contents.classes
+        if block > 1 and key not in known:
+            outputs = (self.contents.read_slots(out.output, out.binders)[None] for out in graph.outputs)
+            held = (members.power(member) for members in (self.members, self.unit) for member in used)
+            known[key] = slot_classes(block, chain(outputs, held))
+        return known.get(key, EACH)
 
     def settled(self, power: Power) -> Power:
         power = uniform(power)
@@ -133,22 +147,27 @@ class _Backwards:
 
     def member(self, member: Member) -> int:
         """Mean squares of a plaintext, or of what the client packs."""
-        place = (self.members, self.members.place(member))
-        if place not in self._numbers:
-            self._numbers[place] = self.powers.number(self.settled(self.members.power(member)), looked_up=True)
-        return self._numbers[place]
+        key = (self.members is self.unit, self.members.how, member)
+        numbers = self.memory.members
+        if key not in numbers:
+            numbers[key] = self.powers.number(self.settled(self.classes.taken(self.members.power(member))), looked_up=True)
+        return numbers[key]
 
     def run(self) -> Gains:
         program, data = self.program, self.contents.data
         powers, products = self._forward()
-        outside = self.members
-        other = bool(data.inputs or data.squares)
-        same = data is UNIT or (outside.how == "each" and not other)
-        if not same:
-            contents = Contents(self.graph.schedule, data.of_unit_inputs()) if other else self.contents
-            self.members = Members(self.graph, contents, largest=True)
-        unit = powers if same else self._forward()[0]
-        reach = reaches(self.graph, products, unit, self.powers, self._plain, self._coefficients, known=not data.drawn)
+        outside, self.members = self.members, self.unit
+        unit = powers if outside is self.unit else self._forward()[0]
+        reach = reaches(
+            self.graph,
+            products,
+            unit,
+            self.powers,
+            self._plain,
+            self._coefficients,
+            self.classes.mean,
+            known=not data.drawn,
+        )
         self.members = outside
         sizes = self.contents.sizes
         largest = self._peaks(unit, products, sizes)
@@ -208,7 +227,7 @@ class _Backwards:
         graph = self.graph
         powers: list[int] = []
         products: list[int] = []
-        known: dict[tuple[object, ...], int] = {}
+        known = self.memory.held
         for node in graph.nodes:
             of = tuple([powers[n] for n in node.operands])
             carried = max([products[n] for n in node.operands], default=0)
@@ -227,7 +246,10 @@ class _Backwards:
             plain = -1 if node.plain is None else self.member(node.plain)
             key = (node.kind, of, node.step, plain, node.kind == "sum" and self._conjugates(node.operands))
             if key not in known:
-                known[key] = self.powers.number(self._held(node, of, plain))
+                held = self._held(node, of, plain)
+                same = (n for n in (*of, plain) if n >= 0 and self.powers[n] is held)
+                number = next(same, None)
+                known[key] = self.powers.number(held) if number is None else number
             powers.append(known[key])
             products.append(carried)
         return powers, products
@@ -238,8 +260,7 @@ class _Backwards:
             case "cipher" | "plain":
                 return self.powers[plain]
             case "rotate":
-                power = self.powers[of[0]]
-                return power if power.shape[1] == 1 else np.roll(power, -node.step, axis=1)
+                return self.classes.rotated(self.powers[of[0]], -node.step)
             case "mul_plain":
                 return self.settled(_times(self.powers[of[0]], self.powers[plain]))
             case "mul":
@@ -247,7 +268,8 @@ class _Backwards:
             case "add_plain":
                 return self.settled(self.powers[of[0]] + self.powers[plain])
             case "sum":
-                return self.settled(self.powers[of[0]] * (2.0 if self._conjugates(node.operands) else 1.0))
+                total = self.powers[of[0]]
+                return self.settled(total * 2.0) if self._conjugates(node.operands) else total
             case _:
                 return self.powers[of[0]]
 
@@ -290,6 +312,7 @@ class _Backwards:
             window[:, : program.slots] = inside * weight
             if output.part is not None:
                 window[1 if output.part == "re" else 0] = 0.0
+            window = self.classes.taken(window)
             grown[node] = grown[node] + window if node in grown else window
             halved = self.masked and output.part is not None and used[node].any(axis=1).sum() == 1
             kind = "cut half" if halved and output.family.name not in self.doubled else "cut"
@@ -317,9 +340,10 @@ class _Backwards:
         """Noise from the results backwards; what is ``vanished`` is left out when it is evaluated, and has none. Where
         totals are ``sampled``, gains are as large as these say, and differ between slots as mean squares do."""
         graph = self.graph
-        waiting = {node: [self.powers.number(gain)] for node, gain in grown.items()}
+        waiting = {node: [self.powers.number(gain, looked_up=True)] for node, gain in grown.items()}
         mixed: defaultdict[int, list[int]] = defaultdict(list)
-        effects: dict[tuple[object, ...], _Effect] = {}
+        effects: dict[tuple[object, ...], Effect] = {}
+        known = self.memory.effects
         times: defaultdict[tuple[object, ...], np.ndarray] = defaultdict(lambda: np.zeros(len(Totals._fields)))
         for number in range(len(graph.nodes) - 1, -1, -1):
             parts = waiting.pop(number, None)
@@ -341,12 +365,16 @@ class _Backwards:
                 for operand in node.operands:
                     waiting.setdefault(operand, []).append(gain)
                 continue
-            held = tuple([(powers[n], products[n]) for n in (number, *node.operands)])
+            held = tuple([powers[n] for n in (number, *node.operands)])
             plain = None if node.plain is None else (node.plain[0], self.member(node.plain))
             opened = any(n in graph.open for n in node.operands)
-            key: tuple[object, ...] = (node.kind, level, gain, held, node.step, plain, opened)
+            alike = (self.degree, node.kind, gain, held, node.step, plain, opened, self.sources.met is None)
+            state = (level, products[number], products[node.operands[0]] if node.operands else 0)
+            key: tuple[object, ...] = (alike, state)
             if key not in effects:
-                effects[key] = self._effect(node, level, gain, held, opened=opened)
+                if alike not in known:
+                    known[alike] = self._effect(node, gain, held, opened=opened)
+                effects[key] = known[alike].at(*state)
             effect = effects[key]
             times[key] += 1.0 if sampled is None else list(map(_ratio, sampled[number], effect.totals))
             for operand, given in zip(node.operands, effect.given, strict=True):
@@ -357,39 +385,38 @@ class _Backwards:
             for place, amount in effect.sources.items():
                 self.sources.found[place] += float(times[key][_PART.get(place.kind, 0)]) * amount
 
-    def _effect(
-        self, node: Node, level: int, number: int, held: tuple[tuple[int, int], ...], *, opened: bool
-    ) -> _Effect:
-        """The effect of an operation whose result has gain ``number``. ``held``: contents and depth of the operation,
-        then of its operands."""
+    def _effect(self, node: Node, number: int, held: tuple[int, ...], *, opened: bool) -> Effect:
+        """The effect of an operation whose result has gain ``number``, whatever its level. ``held``: contents of the
+        operation, then of its operands."""
         outside, self.sources.found = self.sources.found, defaultdict(float)
         gain = self.powers[number]
-        (own, carried), *of = held
+        own, *of = held
 
         asked = dict.fromkeys(Totals._fields, 0.0)
 
         def times(content: str) -> Power:
-            product = self._product(gain, self.powers[own if content == "result" else of[0][0]])
+            product = self._product(gain, self.powers[own if content == "result" else of[0]])
             asked[content] = self.sources.wide(product)
             return product
 
-        self.sources.enter(node, level, (carried, of[0][1] if of else 0), gain, times, opened=opened)
+        self.sources.enter(node, ANY, (AFTER, BEFORE), gain, times, opened=opened)
         match node.kind:
             case "rotate":
-                given = [gain if gain.shape[1] == 1 else np.roll(gain, node.step, axis=1)]
+                given = [self.classes.rotated(gain, node.step)]
             case "mul_plain":
                 given = [self._product(gain, self.powers[self._plain(node)])]
             case "mul":
-                given = [self._product(gain, self.powers[power]) for power, _ in reversed(of)]
+                given = [self._product(gain, self.powers[power]) for power in reversed(of)]
             case _:
                 # slot by slot, and no larger than before
                 given = [gain] * len(of)
         added, self.sources.found = self.sources.found, outside
         totals = Totals(**{**asked, "gain": self.sources.wide(gain)})
-        return _Effect(added, tuple(self.powers.number(uniform(power)) for power in given), totals)
+        numbers = [number if power is gain else self.powers.number(uniform(power)) for power in given]
+        return Effect(added, tuple(numbers), totals)
 
     def _product(self, gain: Power, power: Power) -> Power:
         """The gain of a factor. The other one is repeated over the ring where the gain differs between slots."""
         if power.shape[1] > 1:
-            power = np.tile(power, (1, self.degree // 2 // power.shape[1]))
+            power = np.tile(power, (1, self.classes.columns(self.degree // 2) // power.shape[1]))
         return _times(gain, power)

@@ -19,6 +19,8 @@ class Powers:
         self._all: list[Power] = []
         self._numbers: dict[bytes, int] = {}
         self._sums: dict[frozenset[tuple[int, int]], int] = {}
+        self.bytes = 0
+        """Of all of them."""
 
     def __getitem__(self, number: int) -> Power:
         return self._all[number]
@@ -32,6 +34,7 @@ class Powers:
             number = len(self._all)
         if number == len(self._all):
             self._all.append(power)
+            self.bytes += power.nbytes
         return number
 
     def sum(self, numbers: Sequence[int]) -> int:

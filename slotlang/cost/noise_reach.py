@@ -11,6 +11,7 @@ from math import frexp, sqrt
 from typing import NamedTuple
 
 from slotlang.cost.mean_squares import Powers
+from slotlang.cost.variances import Power
 from slotlang.graph.graph import Graph, Node
 from slotlang.graph.kinds import KINDS
 from slotlang_runtime.noise import LARGEST_ROUNDING, ROUNDING, SIGMAS
@@ -45,12 +46,13 @@ def reaches(
     powers: Powers,
     plain: Callable[[Node], int],
     coefficients: Callable[[Node], int],
+    mean: Callable[[Power], float],
     *,
     known: bool,
 ) -> Mapping[tuple[int, int], Reach]:
     """By level and products. ``contents``: numbers of the mean squares that nodes hold for inputs of unit variance;
     ``plain``: that of a node's plaintext; ``coefficients``: how many are rounded when a node's plaintext is encoded;
-    ``known``: plaintexts are."""
+    ``mean``: over all slots of mean squares of both parts together; ``known``: plaintexts are."""
     found: dict[tuple[int, int], Reach] = {}
     held: list[Reach] = []
     terms: list[int] = []
@@ -92,7 +94,7 @@ def reaches(
                         factor = (level, before, frexp(coefficients(node) / 2 / size)[1])
                         later = {s._replace(factors=(*s.factors, factor)): value for s, value in of[0].items()}
                         _add(reach, later, size)
-                    inside = sqrt(float(powers[contents[node.operands[0]]].sum(axis=0).mean()))
+                    inside = sqrt(mean(powers[contents[node.operands[0]]]))
                     _add(reach, {Source("factor", level, before, summed[0]): inside * rounded(node)})
                 case "mul":
                     sizes = [sqrt(float(powers[contents[n]].sum(axis=0).max())) for n in node.operands]

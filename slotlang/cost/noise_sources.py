@@ -9,6 +9,7 @@ import numpy as np
 
 from slotlang.cost.key_switch_peaks import Floats
 from slotlang.cost.noise import Place
+from slotlang.cost.slot_classes import EACH, SlotClasses
 from slotlang.cost.variances import Contents, Power
 from slotlang.cost.vectors import plain_shape, vector_shape
 from slotlang.graph.graph import Graph, Node
@@ -18,12 +19,13 @@ from slotlang_runtime.noise import peak_shape
 
 class Sources:
     """``found``: by source, what all operations so far add to the mean square error of the results when it has variance
-    1. ``met``: by node and state, the peaks of key switches that meet there (``key_switch_peaks``), where any do."""
+    1. ``classes``: those of the slots, each by itself where peaks meet. ``met``: by node and state, the peaks of key
+    switches that meet there (``key_switch_peaks``), where any do."""
 
-    def __init__(self, graph: Graph, degree: int, contents: Contents) -> None:
-        self.graph, self.degree, self.contents = graph, degree, contents
+    def __init__(self, graph: Graph, degree: int, contents: Contents, classes: SlotClasses = EACH) -> None:
+        self.graph, self.degree, self.contents, self.classes = graph, degree, contents, classes
         self.program = graph.schedule.program
-        self.spike = peak_shape(degree)
+        self.spike = classes.means(peak_shape(degree))
         self.met: Mapping[int, Mapping[tuple[int, int], Floats]] | None = None
         self.found: defaultdict[Place, float] = defaultdict(float)
         self._vectors: dict[str, tuple[int, bool, complex | None]] = {}
@@ -96,8 +98,7 @@ class Sources:
 
     def wide(self, power: Power) -> float:
         """Sum over both parts and all slots of the ring."""
-        columns: int = power.shape[1]
-        return float(power.sum()) * (self.degree // 2 // columns)
+        return self.classes.mean(power) * (self.degree // 2)
 
     def round(
         self,

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,10 @@ from slotlang.meaning.program import Family, Output, Program
 from slotlang.meaning.value import TensorForm
 from slotlang.proof.field import pattern_mask
 from slotlang.schedule.ops import PlainFamily, Schedule
+
+if TYPE_CHECKING:
+    from slotlang.cost.memory import Memory
+    from slotlang.cost.slot_classes import SlotClasses
 
 Power: TypeAlias = npt.NDArray[np.float64]
 """Mean squares of real and imaginary part: two rows, a column for each slot or one for all."""
@@ -117,12 +121,22 @@ class Contents:
         """Mean squares of members that were found before (``Members``)."""
         self.likeness: dict[str, Likeness] = {}
         """Which members of a family are alike, as far as it was asked (``Members``)."""
+        self.memory: dict[object, Memory] = {}
+        """What passes over graphs share, by how slots are told apart."""
+        self.classes: dict[object, SlotClasses] = {}
+        """Which slots are alike, by what graphs read."""
         self._read: dict[tuple[object, ...], tuple[Output, Slots]] = {}
         self.sampled = Sampled(schedule.program, data)
         """Totals of graphs whose ciphertext products share data."""
         self._fixed = PlainEvaluator(
             schedule.program, _Moments(schedule.program, DataPowers(scalars, squares=data.squares))
         )
+
+    @cached_property
+    def of_unit_inputs(self) -> Contents:
+        """For inputs of unit variance, and without bounds."""
+        data = self.data
+        return Contents(self.schedule, data.of_unit_inputs()) if data.inputs or data.squares else self
 
     @cached_property
     def sizes(self) -> Mapping[str, Size]:
