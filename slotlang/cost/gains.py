@@ -70,6 +70,13 @@ def gains(
         ).run()
 
 
+def largest_squares(graph: Graph, doubled: frozenset[str], contents: Contents) -> Mapping[tuple[int, int], float]:
+    """The ``peaks`` of a graph's gains, in the smallest ring that holds its slots, without the gains."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        degree = 2 * graph.schedule.program.slots
+        return _Backwards(graph, degree, doubled, True, frozenset(), {}, False, False, contents).largest_squares()
+
+
 def _together(parts: Mapping[str, Gains]) -> Gains:
     """The gains of all results, from those of each."""
     first, *others = parts.values()
@@ -152,6 +159,11 @@ class _Backwards:
         if key not in numbers:
             numbers[key] = self.powers.number(self.settled(self.classes.taken(self.members.power(member))), looked_up=True)
         return numbers[key]
+
+    def largest_squares(self) -> Mapping[tuple[int, int], float]:
+        """By state, the largest mean square of a slot for inputs of unit variance."""
+        self.members = self.unit
+        return self._peaks(*self._forward(), self.contents.sizes)
 
     def run(self) -> Gains:
         program, data = self.program, self.contents.data

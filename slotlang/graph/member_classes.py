@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from slotlang.meaning.integers import (
     Or,
     evaluate,
     holds,
+    interval,
     substitute,
     substitute_cond,
     variables,
@@ -41,6 +43,10 @@ from slotlang.meaning.value import (
 )
 from slotlang.refusals import GaveUp
 from slotlang.schedule.ops import PlainFamily
+
+
+MOST_ROTATED = 16
+"""Rotations of which the slots' digits are kept."""
 
 
 class _Unlike(Exception):
@@ -68,6 +74,7 @@ class Likeness:
         self.names = [b.name if isinstance(family, Family) else b.var for b in loops]  # type: ignore[union-attr]
         self._patterns: dict[bytes, int] = {}
         self._slots = np.arange(program.slots, dtype=np.int64)
+        self._envs: dict[int, Mapping[str, Any]] = {}
         self._tests: list[_Test] | None = []
         if isinstance(family, PlainFamily) and family.masks:
             self._tests = None
@@ -99,15 +106,32 @@ class Likeness:
         """Number of the set of slots where it holds."""
         program = self.program
         env = {self.names[n]: value for n, value in zip(test.used, values, strict=True)}
-        slots = (self._slots + int(evaluate(test.turn, program.sizes, env))) % program.slots
-        here = {**program.slot_env(slots), **env}
+        inside: Any
         if isinstance(test.what, Cmp | And | Or | Not):
-            inside = holds(test.what, program.sizes, here)
+            inside = holds(test.what, program.sizes, {**self._rotated(test.turn, env), **env})
         else:
-            at = evaluate(test.what, program.sizes, here)
-            inside = (at >= 0) & (at < test.size)
+            least, most = interval(test.what, program.sizes, {**self._ranges, **{n: (v, v) for n, v in env.items()}})
+            inside = least >= 0 and most < test.size
+            if not inside and least < test.size and most >= 0:
+                at = evaluate(test.what, program.sizes, {**self._rotated(test.turn, env), **env})
+                inside = (at >= 0) & (at < test.size)
         pattern = np.packbits(np.broadcast_to(np.asarray(inside, bool), self._slots.shape)).tobytes()
         return self._patterns.setdefault(pattern, len(self._patterns))
+
+    @cached_property
+    def _ranges(self) -> Mapping[str, tuple[int, int]]:
+        """What a slot's number and its digits are, whichever slot it is."""
+        return {name: (0, extent - 1) for name, extent in self.program.slot_extents().items()}
+
+    def _rotated(self, turn: Int, env: Mapping[str, int]) -> Mapping[str, Any]:
+        """Numbers and digits of all slots, rotated."""
+        program = self.program
+        step = int(evaluate(turn, program.sizes, env)) % program.slots
+        if step not in self._envs:
+            if len(self._envs) == MOST_ROTATED:
+                self._envs.clear()
+            self._envs[step] = program.slot_env((self._slots + step) % program.slots)
+        return self._envs[step]
 
 
 _Found: TypeAlias = tuple[Int | Cond, int, Int]

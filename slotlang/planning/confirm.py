@@ -38,7 +38,8 @@ def confirmed(
         plan = replace(draft.under(p, target.kernel), wire=target.wire)
     except SlotError:
         return None
-    contents = Contents(draft.built, within_bounds(program, target.data))
+    data = within_bounds(program, target.data)
+    contents = draft.contents if draft.contents.data is data else Contents(draft.built, data)
     masked = target.hide != "none"
     grown = gains(
         draft.graph,

@@ -55,7 +55,8 @@ class Known:
         self._drafts: dict[tuple[int, Keys], Draft] = {}
         self._gains: dict[tuple[int, int, Keys], Gains] = {}
         # drafts differ in where they drop primes, not in what their plaintexts hold
-        self._contents = Contents(never.built, within_bounds(program, target.data))
+        data = within_bounds(program, target.data)
+        self._contents = never.contents if never.contents.data is data else Contents(never.built, data)
         self._best: dict[tuple[Shape, Keys], Fit | None] = {}
         self.sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, Keys]] = {}
 

@@ -10,12 +10,13 @@ from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.data import UNIT, DataPowers, given_sizes
-from slotlang.cost.gains import gains
+from slotlang.cost.gains import largest_squares
 from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import MASK_MARGIN, Gains
 from slotlang.cost.predict import Prediction, predict
 from slotlang.cost.profile import Profile
 from slotlang.cost.promise import Promise, plan_gains, promised
+from slotlang.cost.variances import Contents
 from slotlang.diagnostics import error
 from slotlang.graph.graph import Graph, Member
 from slotlang.graph.key_levels import KeyLevels, key_levels
@@ -169,7 +170,7 @@ class Plan:
 class Draft:
     """A program's schedule and graph before parameters are chosen: all that rescale alike and have the same keys share
     one. ``doubled``, ``zero``, ``whole`` and ``doubles`` as in ``Hiding``. ``known``: what is hidden, and ``zeros``:
-    which plaintexts are zero, where another draft has found that."""
+    which plaintexts are zero, where another draft has found that; ``shared``: its ``contents``."""
 
     program: Program
     hide: Hide
@@ -181,6 +182,7 @@ class Draft:
     whole: bool = False
     doubles: bool = False
     zeros: Callable[[Member], bool] | None = field(default=None, repr=False, compare=False)
+    shared: Contents | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def meeting(
@@ -222,7 +224,9 @@ class Draft:
         """The same with primes dropped after these products, and of results: which slots are zero does not depend on
         them."""
         built = schedule(self.built.program, drops, results)
-        return replace(self, built=built, known=None, zeros=self._zeros if same_plaintexts(built, self.built) else None)
+        if not same_plaintexts(built, self.built):
+            return replace(self, built=built, known=None, zeros=None, shared=None)
+        return replace(self, built=built, known=None, zeros=self._zeros, shared=self.contents)
 
     def keyed(self, keys: tuple[int, ...]) -> Draft:
         """The same with Galois keys for these steps only, and all others composed of them; with ``()`` as it is. Raises
@@ -240,7 +244,7 @@ class Draft:
                 notes=[f"it rotates {count_of(slots, 'slot')} by {', '.join(map(str, sorted(wanted)))}"],
             )
         # results hold the same whatever the keys are
-        routed = replace(self, built=replace(self.built, routes=found), known=self.hiding, zeros=self._zeros)
+        routed = replace(self, built=replace(self.built, routes=found), known=self.hiding, zeros=self._zeros, shared=self.contents)
         if all(not group.loops for group in self.built.groups):
             return routed
         # rotations of one ciphertext share parts of their routes when they follow each other, and turns come between
@@ -255,6 +259,11 @@ class Draft:
     @cached_property
     def _zeros(self) -> Callable[[Member], bool]:
         return self.zeros or zero_plaintexts(self.built)
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What plaintexts hold, for the weights that are known and inputs of unit variance."""
+        return self.shared or Contents(self.built, self.data.of_unit_inputs())
 
     @cached_property
     def counts(self) -> Counts:
@@ -282,8 +291,7 @@ class Draft:
         """Bounds on what slots of these families hold that are assumed where weights have none: from what they hold on
         average, for the weights that are known and others of unit variance. A power of two of them is all that the
         size of masks tells."""
-        data = self.data.of_unit_inputs()
-        peaks = gains(self.graph, 2 * self.program.slots, self.doubled, masked=True, zero=self.zero, data=data).peaks
+        peaks = largest_squares(self.graph, self.doubled, self.contents)
         states = {name: self.built.states[name] for name in names}
         squares = {name: max(1.0, peaks.get((state.level, state.pending), 1.0)) for name, state in states.items()}
         return {name: assumed_values(self.program) * exp2(ceil(log2(n) / 2)) for name, n in squares.items()}
