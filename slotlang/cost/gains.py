@@ -157,7 +157,9 @@ class _Backwards:
         key = (self.members is self.unit, self.members.how, member)
         numbers = self.memory.members
         if key not in numbers:
-            numbers[key] = self.powers.number(self.settled(self.classes.taken(self.members.power(member))), looked_up=True)
+            numbers[key] = self.powers.number(
+                self.settled(self.classes.taken(self.members.power(member))), looked_up=True
+            )
         return numbers[key]
 
     def largest_squares(self) -> Mapping[tuple[int, int], float]:

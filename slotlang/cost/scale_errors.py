@@ -66,11 +66,19 @@ class ScaleErrors:
     def __init__(self, gains: Gains, setting: Setting, scales: Sequence[int], drops: Sequence[int]) -> None:
         self._scales = tuple(scales)
         self._rounded: dict[tuple[_Known, int], float] = {}
+        self._errors: dict[tuple[int, ...], float] = {}
         setting = Remembered(setting)
         self._parts = [_part(part, setting, (0, *drops)) for part in gains.results.values() or [gains]]
 
-    def __call__(self, scales: Sequence[int]) -> float:
+    def __call__(self, scales: tuple[int, ...]) -> float:
         """The relative rms error with these scales in bits: the inputs', then those of each product's plaintexts."""
+        # who looks for the best scales comes back to some
+        found = self._errors.get(scales)
+        if found is None:
+            found = self._errors[scales] = self._error(scales)
+        return found
+
+    def _error(self, scales: Sequence[int]) -> float:
         more = [new - old for new, old in zip(scales, self._scales, strict=True)]
         together = list(accumulate(more))
         return sqrt(max([part.mean_square(scales, more, together, self._rounded) for part in self._parts]))

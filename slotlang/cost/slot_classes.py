@@ -68,7 +68,8 @@ class SlotClasses:
         """Mean over slots of the sum of both parts."""
         if power.shape[1] == 1 or len(self._first) == 1:
             return float(power.sum()) / power.shape[1]
-        return float(power.sum(axis=0).reshape(-1, len(self._first)).mean(axis=0) @ self._counts) / self.block
+        classes = power.sum(axis=0).reshape(-1, len(self._first)).mean(axis=0)
+        return float((classes * self._counts).sum()) / self.block
 
 
 EACH = SlotClasses()

@@ -44,7 +44,6 @@ from slotlang.meaning.value import (
 from slotlang.refusals import GaveUp
 from slotlang.schedule.ops import PlainFamily
 
-
 MOST_ROTATED = 16
 """Rotations of which the slots' digits are kept."""
 

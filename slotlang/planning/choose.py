@@ -175,6 +175,9 @@ class _Search:
         """The smallest error of a shape and its parameters, if it is small enough."""
         if self.known.modulus(shape, keys).least_error() > self.precision:
             return None
+        # more room for noise leaves less for scales
+        if not self.precise(self.known.first(shape, keys)):
+            return None
         found = self.known.best(shape, keys)
         return found if self.precise(found) else None
 

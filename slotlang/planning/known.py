@@ -58,6 +58,7 @@ class Known:
         data = within_bounds(program, target.data)
         self._contents = never.contents if never.contents.data is data else Contents(never.built, data)
         self._best: dict[tuple[Shape, Keys], Fit | None] = {}
+        self._first: dict[tuple[Shape, Keys], Fit | None] = {}
         self.sets: dict[tuple[int, int, tuple[float, ...]], tuple[float, Keys]] = {}
 
     def serves(self, program: Program, target: Target, wider: Wider, share: float) -> bool:
@@ -77,9 +78,15 @@ class Known:
     def best(self, shape: Shape, keys: Keys) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
         if (shape, keys) not in self._best:
-            fit = self.modulus(shape, keys).held()
+            fit = self.modulus(shape, keys).held(self.first(shape, keys))
             self._best[shape, keys] = fit and fit._replace(parameters=replace(fit.parameters, keys=keys))
         return self._best[shape, keys]
+
+    def first(self, shape: Shape, keys: Keys) -> Fit | None:
+        """As ``best``, whether or not messages leave room for their noise: no larger an error."""
+        if (shape, keys) not in self._first:
+            self._first[shape, keys] = self.modulus(shape, keys).best()
+        return self._first[shape, keys]
 
     def modulus(self, shape: Shape, keys: Keys) -> Modulus:
         degree, k, number, largest = shape

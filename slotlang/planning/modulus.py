@@ -80,10 +80,9 @@ class Modulus:
         program = self.draft.program
         return exp2(message_bits(program) - GUARD_BITS), largest_spread(program)
 
-    def held(self) -> Fit | None:
-        """As ``best``. Where messages are estimated, and do not fit with their noise, some more bits are left for it if
-        that helps."""
-        found = self.best()
+    def held(self, found: Fit | None) -> Fit | None:
+        """What was ``found`` to be the best. Where messages are estimated, and do not fit with their noise, some more
+        bits are left for it if that helps."""
         if found is None or self.needs is not None or self.holds_noise(found.parameters):
             return found
         roomier = (replace(self, more=more).best() for more in MORE_ROOM)

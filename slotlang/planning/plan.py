@@ -244,7 +244,9 @@ class Draft:
                 notes=[f"it rotates {count_of(slots, 'slot')} by {', '.join(map(str, sorted(wanted)))}"],
             )
         # results hold the same whatever the keys are
-        routed = replace(self, built=replace(self.built, routes=found), known=self.hiding, zeros=self._zeros, shared=self.contents)
+        routed = replace(
+            self, built=replace(self.built, routes=found), known=self.hiding, zeros=self._zeros, shared=self.contents
+        )
         if all(not group.loops for group in self.built.groups):
             return routed
         # rotations of one ciphertext share parts of their routes when they follow each other, and turns come between
@@ -258,7 +260,7 @@ class Draft:
 
     @cached_property
     def _zeros(self) -> Callable[[Member], bool]:
-        return self.zeros or zero_plaintexts(self.built)
+        return self.zeros or zero_plaintexts(self.built, self.contents.likeness)
 
     @cached_property
     def contents(self) -> Contents:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -48,8 +48,11 @@ def same_plaintexts(one: Schedule, other: Schedule) -> bool:
     return one.program is other.program and plains[0] == plains[1]
 
 
-def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
-    """Tells which members of a schedule's plaintext families are zero whatever the weights.
+def zero_plaintexts(
+    schedule: Schedule, likeness: MutableMapping[str, Likeness] | None = None
+) -> Callable[[Member], bool]:
+    """Tells which members of a schedule's plaintext families are zero whatever the weights. ``likeness``: which members
+    are alike, by family, as far as it was asked; more is added.
 
     Decided by evaluation at a random point modulo a prime near 2^31: a slot that is not always zero is zero there with
     a probability of the order of 2^-31, and all slots of a vector would have to be. Where nothing could cancel, one of
@@ -59,22 +62,32 @@ def zero_plaintexts(schedule: Schedule) -> Callable[[Member], bool]:
     program = schedule.program
     zeros = Vanishing(program)
     looked_at: set[str] = set()
-    likeness: dict[str, Likeness] = {}
+    likeness = {} if likeness is None else likeness
+    classed: set[str] = set()
     for family in schedule.plains.values():
         work = program.slots * prod(loop.size for loop in family.loops)
         if work <= _limit(zeros, family):
             looked_at.add(family.name)
             if family.body is not None and not zeros.may_vanish(family.body)[1]:
-                likeness[family.name] = Likeness(program, family)
+                classed.add(family.name)
+                if family.name not in likeness:
+                    likeness[family.name] = Likeness(program, family)
     found: dict[Member, bool] = {}
+    known: dict[Member, bool] = {}
     evaluator: _Few | None = None
 
     def is_zero(member: Member) -> bool:
+        # graphs of several drafts ask about the same ones
+        if member not in known:
+            known[member] = decided(member)
+        return known[member]
+
+    def decided(member: Member) -> bool:
         nonlocal evaluator
         name, indices = member
         if name not in looked_at:
             return False
-        place = (name, likeness[name].of(indices) if name in likeness else indices)
+        place = (name, likeness[name].of(indices) if name in classed else indices)
         if place not in found:
             if evaluator is None:
                 try:
