@@ -66,10 +66,11 @@ class SlotClasses:
 
     def mean(self, power: Power) -> float:
         """Mean over slots of the sum of both parts."""
-        if power.shape[1] == 1 or len(self._first) == 1:
-            return float(power.sum()) / power.shape[1]
-        classes = power.sum(axis=0).reshape(-1, len(self._first)).mean(axis=0)
-        return float((classes * self._counts).sum()) / self.block
+        columns: int = power.shape[1]
+        if columns == 1 or len(self._first) == 1:
+            return float(power.sum()) / columns
+        classes: Floats = power.sum(axis=0).reshape(-1, len(self._first)).mean(axis=0)
+        return float(classes @ self._counts) / self.block
 
 
 EACH = SlotClasses()
