@@ -35,6 +35,23 @@ class _Part:
     own: tuple[tuple[int, float], ...]
     known: tuple[_Known, ...]
 
+    def least(self, factors: int) -> float:
+        """No more than the mean square at any scales that have as many bits together as the first ones: terms that fall
+        by four for each bit of one scale are at least their number times their geometric mean, and those of all scales
+        together stay as they are."""
+        alone = [0.0] * factors
+        for factor, weight in self.own:
+            alone[factor] += weight
+        total = self.fixed
+        for count, weight in self.carried:
+            if count == factors:
+                total += weight
+            elif count == 1:
+                alone[0] += weight
+        if not all(0 < weight < inf for weight in alone):
+            return total
+        return total + factors * exp2(sum(map(log2, alone)) / factors)
+
     def mean_square(
         self,
         scales: Sequence[int],
@@ -77,6 +94,11 @@ class ScaleErrors:
         if found is None:
             found = self._errors[scales] = self._error(scales)
         return found
+
+    def least(self) -> float:
+        """No more than the error of any scales that have as many bits together as the first ones."""
+        # a little less, since logarithms are rounded
+        return sqrt(max([part.least(len(self._scales)) for part in self._parts])) * (1 - 1e-9)
 
     def _error(self, scales: Sequence[int]) -> float:
         more = [new - old for new, old in zip(scales, self._scales, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, exp2, inf, isfinite, log2, prod
@@ -39,6 +39,10 @@ LEAST_SCALE = 8
 
 MORE_ROOM = (1, 2, 4)
 """Bits of modulus that are tried to be left for noise where it needs them."""
+
+
+_BEATEN = Parameters(0, (), 0)
+"""Stands for parameters whose error is more than that of others."""
 
 
 class Fit(NamedTuple):
@@ -90,9 +94,9 @@ class Modulus:
 
     def best(self) -> Fit | None:
         """The smallest error and its parameters; None when nothing fits."""
-        tried = self._unrescaled()
-        if self.draft.built.drops:
-            tried = self._steady() if self.draft.built.multiplies_ciphertexts else self._dropping()
+        if not self.draft.built.drops:
+            return self._unrescaled()
+        tried = self._steady() if self.draft.built.multiplies_ciphertexts else self._dropping()
         return min((Fit(self.gains.error(p), p) for p in tried), key=lambda fit: fit.error, default=None)
 
     def room(self, peak: float) -> float:
@@ -108,14 +112,24 @@ class Modulus:
             for (level, products), bits in self.masks.items()
         ):
             return False
-        if not all(level == 0 or p.carried_bits(level, 0) >= HEADROOM_BITS for level, _ in self.gains.peaks):
+        if not all(p.carried_bits(level, 0) >= HEADROOM_BITS for level in self._later):
             return False
         if self.needs is not None:
             return self._holds(p, self.needs)
         return all(
-            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products) >= self.room(peak) - ROUNDING
-            for (level, products), peak in self.gains.peaks.items()
+            sum(p.primes[: p.data_primes - level]) - p.carried_bits(level, products) >= bits
+            for level, products, bits in self._taken
         )
+
+    @cached_property
+    def _later(self) -> set[int]:
+        """The levels of messages that have dropped primes."""
+        return {level for level, _ in self.gains.peaks if level}
+
+    @cached_property
+    def _taken(self) -> list[tuple[int, int, float]]:
+        """The bits of modulus above the scale that messages take where they are estimated, by level and products."""
+        return [(level, products, self.room(peak) - ROUNDING) for (level, products), peak in self.gains.peaks.items()]
 
     def holds_noise(self, p: Parameters) -> bool:
         """Whether messages that are read fit their modulus with all their noise, as the guarantee bounds it, where
@@ -141,23 +155,28 @@ class Modulus:
             for (level, products), bits in needs.items()
         )
 
-    def _unrescaled(self) -> Iterator[Parameters]:
+    def _unrescaled(self) -> Fit | None:
+        """The smallest error where no prime is dropped, for all sizes of primes."""
         limit, k = MAX_MODULUS_BITS[self.degree], self.data_primes
         most = min(self.largest * k, limit - LEAST_PRIME)
         least = max(LEAST_PRIME * k, self.largest * (k - 2) + 1, min(limit - self.largest * 3, most))
-        for bits in range(least, most + 1):
+        best: Fit | None = None
+        # large ones first, which are mostly better; of those that are as good the smallest
+        for bits in range(most, least - 1, -1):
             key = min(self.largest, limit - bits)
             primes = (*(bits // k + (n < bits % k) for n in range(k)), key)
-            found = self.shared(primes)
+            found = self.shared(primes, best.error if best else inf)
             if found is not None:
-                yield found
+                fit = Fit(self.gains.error(found), found)
+                best = fit if best is None or fit.error <= best.error else best
+        return best
 
-    def shared(self, primes: tuple[int, ...]) -> Parameters | None:
+    def shared(self, primes: tuple[int, ...], most: float = inf) -> Parameters | None:
         """How the bits of the modulus are best shared between the scales of inputs and of each product's plaintexts;
-        None where they do not fit."""
+        None where they do not fit, and where it is plain that the error is more than ``most``."""
         for free in self._rooms:
-            if (found := self._shared(primes, free)) is not None:
-                return found
+            if (found := self._shared(primes, free, most)) is not None:
+                return None if found is _BEATEN else found
         return None
 
     @cached_property
@@ -186,7 +205,7 @@ class Modulus:
         most = min(self.largest * self.data_primes, MAX_MODULUS_BITS[self.degree] - LEAST_PRIME) - bits
         return max(rounding_error(part, most) for part in self.gains.results.values() or [self.gains])
 
-    def _shared(self, primes: tuple[int, ...], free: float) -> Parameters | None:
+    def _shared(self, primes: tuple[int, ...], free: float, most: float) -> Parameters | None:
         built = self.draft.built
         factors = built.depth + 1
         if not isfinite(free):
@@ -208,6 +227,8 @@ class Modulus:
         if min(scales) < LEAST_SCALE or not self.fits(best):
             return None
         error = ScaleErrors(self.gains, best, scales, built.drops)
+        if error.least() > most:
+            return _BEATEN
         least = error(scales)
         step = 8
         while step:
@@ -232,10 +253,11 @@ class Modulus:
         and ever nearer neighbours of it."""
         limit, drops = MAX_MODULUS_BITS[self.degree], len(self.draft.built.drops)
         stay = self.data_primes - drops
-        known: dict[tuple[int, int], Fit | None] = {}
+        known: dict[tuple[int, int], Fit] = {}
 
-        def at(dropped: int, staying: int) -> float:
-            """The smallest error with primes that drop, and primes that stay, of this many bits altogether."""
+        def at(dropped: int, staying: int, most: float) -> float:
+            """The smallest error with primes that drop, and primes that stay, of this many bits altogether; infinite
+            where it is plain that it is more than ``most``."""
             place = (dropped, staying)
             if place not in known:
                 key = min(self.largest, limit - staying - drops * dropped)
@@ -246,17 +268,26 @@ class Modulus:
                     and LEAST_PRIME * stay <= staying <= self.largest * stay
                 ):
                     first = (staying // stay + (n < staying % stay) for n in range(stay))
-                    found = self.shared((*first, *[dropped] * drops, key))
-                known[place] = None if found is None else Fit(self.gains.error(found), found)
-            here = known[place]
-            return here.error if here else inf
+                    found = self.shared((*first, *[dropped] * drops, key), most)
+                if found is None:
+                    return inf
+                known[place] = Fit(self.gains.error(found), found)
+            return known[place].error
+
+        def best_of(places: Sequence[tuple[int, int]], most: float = inf) -> tuple[int, int]:
+            """The first of those with the smallest error, which is at most ``most``."""
+            errors = {}
+            for place in reversed(places):
+                errors[place] = at(*place, most)
+                most = min(most, errors[place])
+            return min(places, key=lambda place: errors[place])
 
         sizes = range(LEAST_PRIME, self.largest + 1, 9)
-        best = min(((d, s * stay) for d in sizes for s in sizes), key=lambda place: at(*place))
+        best = best_of([(d, s * stay) for d in sizes for s in sizes])
         for step in (4, 2, 1):
             near = [(best[0] + a * step, best[1] + b * step) for a in (-1, 0, 1) for b in (-1, 0, 1)]
-            best = min(near, key=lambda place: at(*place))
-        if (fit := known[best]) is not None:
+            best = best_of(near, at(*best, inf))
+        if (fit := known.get(best)) is not None:
             yield fit.parameters
 
     def _steady(self) -> Iterator[Parameters]:
