@@ -8,42 +8,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import chain
-from math import exp2, gcd
+from math import exp2
 
 import numpy as np
 
 from slotlang.cost.data import UNIT, DataPowers
+from slotlang.cost.held_squares import HeldSquares, multiplied
 from slotlang.cost.key_switch_peaks import peaks
-from slotlang.cost.members import Members
-from slotlang.cost.memory import AFTER, ANY, BEFORE, MOST_BYTES, Effect, Memory
+from slotlang.cost.memory import AFTER, ANY, BEFORE, Effect
 from slotlang.cost.moments import Dependence, Totals, count_samples
 from slotlang.cost.noise import Gains, Place
 from slotlang.cost.noise_reach import reaches
 from slotlang.cost.noise_sources import Sources
-from slotlang.cost.result_sizes import Size
-from slotlang.cost.slot_classes import EACH, SlotClasses, slot_classes
 from slotlang.cost.variances import Contents, Power, uniform
-from slotlang.graph.graph import Graph, Member, Node
+from slotlang.graph.graph import Graph, Node
 from slotlang.graph.kinds import KINDS
-from slotlang.meaning.program import Output, Program
+from slotlang.meaning.program import Output
 from slotlang.schedule.ops import State
 from slotlang_runtime.messages import DOUBLE_MASK_BITS, HIDING_BITS
 from slotlang_runtime.noise import MORE_DIGITS
 
 LARGEST_MASK = 200
 """Bits of the largest masks that are told apart: encoding any such mask loses every digit of a result."""
-
-MAX_PROFILE = 1 << 27
-"""Slots times nodes that are followed slot by slot; beyond, slots are taken to be alike."""
-
-
-def _times(a: Power, b: Power) -> Power:
-    """Mean squares of a product, and gains of a factor from those of a product and the other factor."""
-    product = np.empty((2, max(a.shape[1], b.shape[1])))
-    product[0] = a[0] * b[0] + a[1] * b[1]
-    product[1] = a[0] * b[1] + a[1] * b[0]
-    return product
 
 
 def gains(
@@ -70,13 +56,6 @@ def gains(
         ).run()
 
 
-def largest_squares(graph: Graph, doubled: frozenset[str], contents: Contents) -> Mapping[tuple[int, int], float]:
-    """The ``peaks`` of a graph's gains, in the smallest ring that holds its slots, without the gains."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        degree = 2 * graph.schedule.program.slots
-        return _Backwards(graph, degree, doubled, True, frozenset(), {}, False, False, contents).largest_squares()
-
-
 def _together(parts: Mapping[str, Gains]) -> Gains:
     """The gains of all results, from those of each."""
     first, *others = parts.values()
@@ -98,8 +77,8 @@ def _ratio(sampled: float, known: float) -> float:
     return sampled / known if known else 1.0
 
 
-class _Backwards:
-    """One pass for what slots hold, and one back for what a unit of noise in them does to the results."""
+class _Backwards(HeldSquares):
+    """A pass back, after the one for what slots hold: what a unit of noise in them does to the results."""
 
     def __init__(
         self,
@@ -113,78 +92,29 @@ class _Backwards:
         doubles: bool,
         contents: Contents,
     ) -> None:
-        self.graph = graph
-        self.degree = degree
-        self.doubled = doubled
+        super().__init__(graph, degree, doubled, contents)
         self.masked, self.zero, self.bits = masked, zero, bits
         self.whole, self.doubles = whole, doubles
-        self.program: Program = graph.schedule.program
-        self.contents = contents
-        self.members = Members(graph, contents)
-        other = contents.of_unit_inputs
-        same = contents.data is UNIT or (self.members.how == "each" and other is contents)
-        self.unit = self.members if same else Members(graph, other, largest=True)
-        self.coarse = len(graph.nodes) * degree > MAX_PROFILE
-        self.classes = self._classes()
         self.sources = Sources(graph, degree, contents, self.classes)
-        memory = contents.memory.setdefault((self.coarse, self.classes), Memory())
-        self.memory, self.powers = memory, memory.powers
-        if memory.powers.bytes > MOST_BYTES:
-            del contents.memory[self.coarse, self.classes]
-
-    def _classes(self) -> SlotClasses:
-        """Those of the slots. Peaks that meet, and samples, are followed slot by slot."""
-        graph = self.graph
-        if self.coarse or graph.schedule.routes or next(graph.of_kind("mul"), None) is not None:
-            return EACH
-        block = gcd(self.program.slots, *{node.step for node in graph.nodes})
-        used = {node.plain: None for node in graph.nodes if node.plain is not None}
-        read = {id(out.output): None for out in graph.outputs}
-        key = (block, self.members.how, *read, *used)
-        known = self.contents.classes
-        if block > 1 and key not in known:
-            outputs = (self.contents.read_slots(out.output, out.binders)[None] for out in graph.outputs)
-            held = (members.power(member) for members in (self.members, self.unit) for member in used)
-            known[key] = slot_classes(block, chain(outputs, held))
-        return known.get(key, EACH)
-
-    def settled(self, power: Power) -> Power:
-        power = uniform(power)
-        return power.mean(axis=1, keepdims=True) if self.coarse else power
-
-    def member(self, member: Member) -> int:
-        """Mean squares of a plaintext, or of what the client packs."""
-        key = (self.members is self.unit, self.members.how, member)
-        numbers = self.memory.members
-        if key not in numbers:
-            numbers[key] = self.powers.number(
-                self.settled(self.classes.taken(self.members.power(member))), looked_up=True
-            )
-        return numbers[key]
-
-    def largest_squares(self) -> Mapping[tuple[int, int], float]:
-        """By state, the largest mean square of a slot for inputs of unit variance."""
-        self.members = self.unit
-        return self._peaks(*self._forward(), self.contents.sizes)
 
     def run(self) -> Gains:
         program, data = self.program, self.contents.data
-        powers, products = self._forward()
+        powers, products = self.forward()
         outside, self.members = self.members, self.unit
-        unit = powers if outside is self.unit else self._forward()[0]
+        unit = powers if outside is self.unit else self.forward()[0]
         reach = reaches(
             self.graph,
             products,
             unit,
             self.powers,
-            self._plain,
+            self.plain,
             self._coefficients,
             self.classes.mean,
             known=not data.drawn,
         )
         self.members = outside
         sizes = self.contents.sizes
-        largest = self._peaks(unit, products, sizes)
+        largest = self.peaks_of(unit, products, sizes)
         # without weights nothing says what vanishes
         vanished = {n for n, number in enumerate(unit) if not data.drawn and not self.powers[number].any()}
         reads = self._reads()
@@ -214,88 +144,10 @@ class _Backwards:
             parts[name] = Gains(self.degree, signal, found, largest, elements, small, reach=reach, last=last)
         return _together(parts)
 
-    def _plain(self, node: Node) -> int:
-        assert node.plain is not None, "the node has a plaintext"
-        return self.member(node.plain)
-
     def _coefficients(self, node: Node) -> int:
         """How many a node's plaintext, or its vector of inputs, takes."""
         assert node.plain is not None, "the node has a plaintext"
         return 2 * self.program.slots if node.kind == "cipher" else self.sources.rounded(node.plain[0])[0]
-
-    def _peaks(self, powers: list[int], products: list[int], sizes: Mapping[str, Size]) -> dict[tuple[int, int], float]:
-        """The largest mean square of a slot, by the state that the ciphertext is in."""
-        found: dict[tuple[int, int], float] = {}
-        for level, carried, number in set(zip(self.graph.levels, products, powers, strict=True)):
-            peak = float(self.powers[number].sum(axis=0).max())
-            found[level, carried] = max(found.get((level, carried), 0.0), peak)
-        for out in self.graph.outputs:
-            # rows of products of weights may be aligned, where sums of independent terms are smaller
-            largest = sizes[out.output.name].largest or 0.0
-            state = self.graph.levels[out.node], products[out.node]
-            times = (4.0 if out.output.family.name in self.doubled else 1.0) * (1 + (out.output.part is not None))
-            found[state] = max(found[state], times * largest)
-        return found
-
-    def _forward(self) -> tuple[list[int], list[int]]:
-        graph = self.graph
-        powers: list[int] = []
-        products: list[int] = []
-        known = self.memory.held
-        for node in graph.nodes:
-            of = tuple([powers[n] for n in node.operands])
-            carried = max([products[n] for n in node.operands], default=0)
-            match node.kind:
-                case "mul_plain":
-                    carried += 1
-                case "mul":
-                    carried = sum(products[n] for n in node.operands) + 1
-                case "plain":
-                    assert node.plain is not None, "a plaintext has a name"
-                    carried = self._encoded(node.plain)
-                case "rescale":
-                    carried = 0
-            if node.kind == "sum":
-                of = (self.powers.sum(of),)
-            plain = -1 if node.plain is None else self.member(node.plain)
-            key = (node.kind, of, node.step, plain, node.kind == "sum" and self._conjugates(node.operands))
-            if key not in known:
-                held = self._held(node, of, plain)
-                same = (n for n in (*of, plain) if n >= 0 and self.powers[n] is held)
-                number = next(same, None)
-                known[key] = self.powers.number(held) if number is None else number
-            powers.append(known[key])
-            products.append(carried)
-        return powers, products
-
-    def _held(self, node: Node, of: tuple[int, ...], plain: int) -> Power:
-        """Mean squares of an operation's result, from those of its operands (of a sum: of their sum)."""
-        match node.kind:
-            case "cipher" | "plain":
-                return self.powers[plain]
-            case "rotate":
-                return self.classes.rotated(self.powers[of[0]], -node.step)
-            case "mul_plain":
-                return self.settled(_times(self.powers[of[0]], self.powers[plain]))
-            case "mul":
-                return self.settled(_times(*(self.powers[n] for n in of)))
-            case "add_plain":
-                return self.settled(self.powers[of[0]] + self.powers[plain])
-            case "sum":
-                total = self.powers[of[0]]
-                return self.settled(total * 2.0) if self._conjugates(node.operands) else total
-            case _:
-                return self.powers[of[0]]
-
-    def _encoded(self, member: Member) -> int:
-        encoding = self.graph.schedule.plains[member[0]].encoding
-        assert encoding is not None, "levels are assigned"
-        return encoding.products
-
-    def _conjugates(self, operands: tuple[int, ...]) -> bool:
-        """Whether a sum adds a value to its own conjugate: their noise is the same in one part."""
-        nodes = self.graph.nodes
-        return any(nodes[n].kind == "conj" and nodes[n].operands[0] in operands for n in operands)
 
     def _reads(self) -> dict[int, np.ndarray]:
         """Slots of each returned node, in both parts, that an output reads."""
@@ -374,7 +226,7 @@ class _Backwards:
                 # the plaintext is added to a zero, which is no noisier than what the client encrypts
                 self.sources.add("fresh", level, products[number], larger * self.powers[gain])
             if node.kind in ("sum", "neg"):
-                if node.kind == "sum" and self._conjugates(node.operands):
+                if node.kind == "sum" and self.conjugates(node.operands):
                     gain = self.powers.sum([gain, gain])
                 for operand in node.operands:
                     waiting.setdefault(operand, []).append(gain)
@@ -418,7 +270,7 @@ class _Backwards:
             case "rotate":
                 given = [self.classes.rotated(gain, node.step)]
             case "mul_plain":
-                given = [self._product(gain, self.powers[self._plain(node)])]
+                given = [self._product(gain, self.powers[self.plain(node)])]
             case "mul":
                 given = [self._product(gain, self.powers[power]) for power in reversed(of)]
             case _:
@@ -433,4 +285,4 @@ class _Backwards:
         """The gain of a factor. The other one is repeated over the ring where the gain differs between slots."""
         if power.shape[1] > 1:
             power = np.tile(power, (1, self.classes.columns(self.degree // 2) // power.shape[1]))
-        return _times(gain, power)
+        return multiplied(gain, power)

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.data import UNIT, DataPowers, given_sizes
-from slotlang.cost.gains import largest_squares
+from slotlang.cost.held_squares import largest_squares
 from slotlang.cost.matrix import MatrixForm, matrix_form
 from slotlang.cost.noise import MASK_MARGIN, Gains
 from slotlang.cost.predict import Prediction, predict

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from slotlang import api
-from slotlang.cost.gains import gains, largest_squares
+from slotlang.cost.gains import gains
+from slotlang.cost.held_squares import largest_squares
 from slotlang.cost.noise import Gains
 from slotlang.cost.slot_classes import EACH, SlotClasses, slot_classes
 from slotlang.cost.variances import Contents
@@ -51,7 +52,7 @@ def test_gains_by_classes_are_those_slot_by_slot(name: str, monkeypatch: pytest.
     shared = [of(draft, degree, contents) for draft in found for degree in degrees]
     compressed = [classes for classes in contents.classes.values() if classes != EACH]
     assert bool(compressed) == (name != "one token")
-    monkeypatch.setattr("slotlang.cost.gains.slot_classes", lambda block, arrays: EACH)
+    monkeypatch.setattr("slotlang.cost.held_squares.slot_classes", lambda block, arrays: EACH)
     alone = [of(draft, degree) for draft in found for degree in degrees]
     for one, other in zip(shared, alone, strict=True):
         assert_same(one, other)
@@ -66,7 +67,7 @@ def test_largest_squares_are_those_of_the_gains(name: str) -> None:
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound the next graph starts afresh, with the same gains."""
     found = drafts("padded tokens")
-    monkeypatch.setattr("slotlang.cost.gains.MOST_BYTES", 0)
+    monkeypatch.setattr("slotlang.cost.held_squares.MOST_BYTES", 0)
     contents = Contents(found[0].built)
     for draft in found:
         assert_same(of(draft, 512, contents), of(draft, 512))
