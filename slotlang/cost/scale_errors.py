@@ -36,21 +36,21 @@ class _Part:
     known: tuple[_Known, ...]
 
     def least(self, factors: int) -> float:
-        """No more than the mean square at any scales that have as many bits together as the first ones: terms that fall
-        by four for each bit of one scale are at least their number times their geometric mean, and those of all scales
-        together stay as they are."""
-        alone = [0.0] * factors
+        """No more than the mean square at any scales that have as many bits together as the first ones. What goes with
+        all scales together stays as it is. Terms of the first scales together, and of each of the others, are at least
+        their number times their geometric mean, which stays as it is."""
+        alone, together = [0.0] * factors, [0.0] * (factors + 1)
         for factor, weight in self.own:
             alone[factor] += weight
-        total = self.fixed
         for count, weight in self.carried:
-            if count == factors:
-                total += weight
-            elif count == 1:
-                alone[0] += weight
-        if not all(0 < weight < inf for weight in alone):
-            return total
-        return total + factors * exp2(sum(map(log2, alone)) / factors)
+            together[count] += weight
+        together[1] += alone[0] if factors > 1 else 0.0
+        least = 0.0
+        for count in range(1, factors):
+            weights = [together[count], *alone[count:]]
+            if all(0 < weight < inf for weight in weights):
+                least = max(least, len(weights) * exp2(sum(map(log2, weights)) / len(weights)))
+        return self.fixed + together[factors] + least
 
     def mean_square(
         self,

@@ -91,3 +91,31 @@ def test_the_least_error_of_a_modulus_is_below_its_best() -> None:
             assert best is None or 0 < least <= best.error
             near += best is not None and least > best.error / 8
     assert near > 2
+
+
+@pytest.mark.parametrize("drops", [(), (1,), (2,)])
+def test_least_errors_of_primes_are_below_all(drops: tuple[int, ...]) -> None:
+    """Of all scales with as many bits together; near the best of them where rounding is most of it."""
+    draft = Draft.of(api.loads(LORA, {"d": 256, "slots": 256}), "mask", drops)
+    found = gains(draft.graph, 4096, draft.doubled, masked=True, zero=draft.zero)
+    made, count, near = tuple(draft.built.drops), draft.built.depth + 1, 0
+    for primes in ((36, 36, 37), (30, 30, 30), (40, 40, 24), (24, 30, 50)):
+        for bits in (54, 63, 72):
+            start = (bits // count,) * count
+            errors = ScaleErrors(found, Parameters(4096, primes, start[0], made, start), start, made)
+            shared = (s for s in product(range(12, 40), repeat=count) if sum(s) == bits)
+            best = min(map(errors, shared))
+            assert 0 < errors.least() <= best
+            near += errors.least() > best / 4
+    assert near
+
+
+@pytest.mark.parametrize("drops", [(), (1,), (2,)])
+def test_sizes_that_are_passed_over_are_not_the_best(drops: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = Draft.of(api.loads(LORA, {"d": 256, "slots": 256}), "mask", drops)
+    found = gains(draft.graph, 4096, draft.doubled, masked=True, zero=draft.zero)
+    moduli = [Modulus(draft, 4096, primes, found, largest=largest) for primes in (2, 3) for largest in (50, 60)]
+    fast = [modulus.best() for modulus in moduli]
+    assert any(fast)
+    monkeypatch.setattr(ScaleErrors, "least", lambda self: 0.0)
+    assert fast == [modulus.best() for modulus in moduli]
