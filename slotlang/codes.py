@@ -709,6 +709,11 @@ No Dask scheduler listens at the address, or it does not accept the certificates
 It has another slotlang than the service, or none, or it is on another machine and has no TLS. Jobs go to
 the other workers. Where there is no other one when the service starts, it does not start. Install the same slotlang on
 all machines, and start workers with `--tls-ca-file`, `--tls-cert` and `--tls-key`.""",
+    "SL586": """Ranks of a module can't be chosen so.
+
+A gate names the ranks of a module that are on, as whole numbers from 0 below its rank, ascending, each once; an empty
+list turns all off. It goes to modules of adapters that were built with `slotlang adapter build --gates`, and in the
+runtime to results that are proved to be s * A @ B @ x with A and B of their own.""",
     "SL720": """--for-all names something that is not a size of the program.
 
 Sizes stand in the program's header. What `let` defines follows from them and is free as soon as they are.

@@ -71,6 +71,7 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "SL583": "attach modules of the model that the adapter was trained for; slotlang client modules lists them",
         "SL584": "start one with `dask scheduler`, and give the address that it prints",
         "SL585": "install the same slotlang on the worker's machine, and connect it by TLS",
+        "SL586": "name ranks as 0,2,5; `slotlang adapter build --gates 1` makes an adapter whose ranks can be chosen",
         "SL704": "slotlang check FILE says what is wrong or not decided",
         "SL745": "lower the program again, and edit bodies of functions alone",
         "SL803": "free space on the disk, or write to another file",

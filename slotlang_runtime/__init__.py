@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from slotlang_runtime.errors import BeyondPromise as BeyondPromise
     from slotlang_runtime.errors import Rejected as Rejected
     from slotlang_runtime.errors import WorkerFailed as WorkerFailed
+    from slotlang_runtime.gates import Gates as Gates
     from slotlang_runtime.keys import EvaluationKeys as EvaluationKeys
     from slotlang_runtime.limits import Limit as Limit
     from slotlang_runtime.module import Module as Module
@@ -44,6 +45,7 @@ _HOMES = {
     "BeyondPromise": "errors",
     "Rejected": "errors",
     "WorkerFailed": "errors",
+    "Gates": "gates",
     "EvaluationKeys": "keys",
     "Limit": "limits",
     "main": "script",

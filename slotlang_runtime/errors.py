@@ -66,6 +66,10 @@ EQUALIZED_OTHERWISE = "SL542"
 """Inputs are equalized otherwise than the weights expect."""
 
 
+BAD_RANKS = "SL586"
+"""A gate does not fit a program, or the program has none."""
+
+
 BELOW_PRECISION = "SL535"
 """A decrypted result, or weights, are too small for the precision that was asked for."""
 

@@ -9,13 +9,14 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, Team
-from slotlang_runtime.equalized import check_equalized
-from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
+from slotlang_runtime.engine import Ciphertexts, Engine, Evaluated, Masks, Team
+from slotlang_runtime.equalized import check_equalized, digests
+from slotlang_runtime.errors import BAD_RANKS, BYTES_OF_ANOTHER, DAMAGED_BYTES, EQUALIZED_OTHERWISE, Rejected
 from slotlang_runtime.exchange import Wire, answer_to_seal, check_wire, upload_from_seal
+from slotlang_runtime.gates import Gates
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, check_limits, inputs_label, module_label
 from slotlang_runtime.weights import Weights
@@ -40,10 +41,15 @@ class Answer:
 class Server:
     """Evaluates one program for any number of clients, each with its own keys. Threads may call it at the same time.
     ``wire``: seal, for clients that exchange objects of SEAL. Such inputs do not say under which limits they were
-    encrypted, which the client has to hold."""
+    encrypted, which the client has to hold. ``gates``: the same weights in the clear, for evaluations with some of the
+    ranks."""
 
-    def __init__(self, weights: Weights, *, wire: Wire = "slotlang") -> None:
-        self.weights, self.wire = weights, wire
+    def __init__(self, weights: Weights, *, wire: Wire = "slotlang", gates: Gates | None = None) -> None:
+        self.weights, self.wire, self.gates = weights, wire, gates
+        if gates is not None and gates.module.identity != weights.module.identity:
+            raise Rejected("these gates are of another program than the weights", BYTES_OF_ANOTHER)
+        if gates is not None and digests(gates.exponents) != weights.equalized:
+            raise Rejected("these gates are equalized otherwise than the weights", EQUALIZED_OTHERWISE)
         check_wire(wire, weights.module)
         self.module = weights.module
         self.engine = weights.engine
@@ -59,14 +65,15 @@ class Server:
     def prepare(self) -> None:
         """Make the masks of one more evaluation before its inputs arrive. An evaluation without prepared masks makes
         its own."""
-        made = os.getpid(), *self._made()
+        made = os.getpid(), *self._made(self.engine)
         with self._lock:
             self._prepared.append(made)
 
-    def _made(self) -> tuple[Masks, float]:
+    @staticmethod
+    def _made(engine: Engine) -> tuple[Masks, float]:
         """Masks of one evaluation, and the seconds that making them takes."""
         start = time.perf_counter()
-        return self.engine.masks(), time.perf_counter() - start
+        return engine.masks(), time.perf_counter() - start
 
     def _masks(self) -> tuple[Masks, float]:
         # used twice, by a forked process too, a mask would cancel in the difference of two results
@@ -76,7 +83,7 @@ class Server:
             if process == os.getpid():
                 return masks, seconds
             if process == 0:
-                return self._made()
+                return self._made(self.engine)
 
     def load(self, upload: bytes) -> Ciphertexts:
         """A client's inputs, checked. Raises Rejected unless they are for this program's parameters and packing."""
@@ -85,14 +92,14 @@ class Server:
     def _opened(self, upload: bytes) -> Box:
         return unpack("inputs", upload_from_seal(self.module, upload) if self.wire == "seal" else upload)
 
-    def _load(self, box: Box) -> Ciphertexts:
+    def _load(self, box: Box, engine: Engine | None = None) -> Ciphertexts:
         check_label(box, inputs_label(self.module), self.module)
         check_limits(box, self.module)
         check_equalized(self.module, box.label.get("equalized"), self.weights.equalized)
         records = box.exactly(str(number) for number in range(len(self.module.packed())))
         if None in records:
             raise Rejected("an input is missing", DAMAGED_BYTES)
-        return self.engine.load(record for record in records if record is not None)
+        return (engine or self.engine).load(record for record in records if record is not None)
 
     def compute(self, inputs: Ciphertexts, keys: EvaluationKeys, team: Team | None = None) -> tuple[Evaluated, float]:
         """Evaluate on loaded inputs, and hide what is not part of the results; with the seconds this took. Raises
@@ -102,37 +109,56 @@ class Server:
         evaluated, seconds, _ = self._compute(dict(inputs), keys, team)
         return evaluated, seconds
 
-    def evaluate(self, upload: bytes, keys: EvaluationKeys, team: Team | None = None) -> Answer:
+    def _gated(self, ranks: Mapping[str, Sequence[int]] | None) -> Weights:
+        if not ranks:
+            return self.weights
+        if self.gates is None:
+            raise Rejected("this server has no gates", BAD_RANKS, "make it with gates=Gates(module, ...)")
+        gate = self.gates.gate(ranks)
+        return self.gates.weights(gate) if gate else self.weights
+
+    def evaluate(
+        self,
+        upload: bytes,
+        keys: EvaluationKeys,
+        team: Team | None = None,
+        *,
+        ranks: Mapping[str, Sequence[int]] | None = None,
+    ) -> Answer:
         """The encrypted results of a client's encrypted inputs. ``team``: one that the engine made, whose helpers share
-        the work. Raises Rejected."""
+        the work. ``ranks``: by result, those that are on, ascending; all of results that are not named. Raises
+        Rejected."""
         keys.check(self.module)
+        weights = self._gated(ranks)
         start = time.perf_counter()
         box = self._opened(upload)
-        inputs = self._load(box)
+        inputs = self._load(box, weights.engine)
         reading = time.perf_counter() - start
-        evaluated, seconds, masking = self._compute(inputs, keys, team)
+        evaluated, seconds, masking = self._compute(inputs, keys, team, weights)
         start = time.perf_counter()
         # what the client needs to know of the errors: by how much weights make them larger, whether some were lost,
         # and which upload it is
         told = {
-            "grown": dict(self.weights.grown),
-            "lost": self.weights.lost,
+            "grown": dict(weights.grown),
+            "lost": weights.lost,
             "upload": str(box.label.get("upload", ""))[:64],
         }
         label = {**module_label(self.module), **{key: value for key, value in told.items() if value}}
-        data = pack("results", label, self.engine.save(evaluated.results))
+        data = pack("results", label, weights.engine.save(evaluated.results))
         if self.wire == "seal":
             data = answer_to_seal(self.module, data)
         saving = time.perf_counter() - start
         return Answer(data, evaluated.counts, evaluated.vanished, seconds, reading, masking, saving)
 
     def _compute(
-        self, inputs: Ciphertexts, keys: EvaluationKeys, team: Team | None = None
+        self, inputs: Ciphertexts, keys: EvaluationKeys, team: Team | None = None, weights: Weights | None = None
     ) -> tuple[Evaluated, float, float]:
         """What was evaluated, and the seconds of evaluating and of making the masks."""
-        masks, masking = self._masks()
+        engine = self.engine if weights is None else weights.engine
+        # prepared masks are as the server's own engine has them
+        masks, masking = self._masks() if engine is self.engine else self._made(engine)
         start = time.perf_counter()
-        evaluated = self.engine.run(inputs, keys, masks, team)
+        evaluated = engine.run(inputs, keys, masks, team)
         return evaluated, time.perf_counter() - start, masking
 
     def evaluate_many(
