@@ -12,26 +12,23 @@ ranks. Which plaintexts are zero is seen by their values.
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime.amounts import count_of
 from slotlang_runtime.equalized import Exponents, checked
 from slotlang_runtime.errors import BAD_RANKS, DAMAGED_BYTES, Rejected
 from slotlang_runtime.labels import check_label, module_label
 from slotlang_runtime.module import Module, Name
+from slotlang_runtime.ranks import Gate, checked_ranks, ranked
 from slotlang_runtime.weights import Weights, checked_weights
 from slotlang_runtime.wire import pack, unpack
 
 Array: TypeAlias = npt.NDArray[Any]
-
-Gate: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
-"""By result, in order of their names, the ranks that are on, ascending; results with all ranks are left out."""
 
 KIND = "gates"
 MEMORY = 1 << 28
@@ -39,57 +36,6 @@ MEMORY = 1 << 28
 _KINDS = ("<f2", "<f4", "<f8")
 _MOST = 1000
 """Ranks that powers of two in double precision tell apart."""
-
-
-class Ranked(NamedTuple):
-    """Of a result ``s * A @ B @ x``: the names of A and B, and the number of ranks."""
-
-    up: str
-    down: str
-    ranks: int
-
-
-def ranked(module: Module) -> dict[str, Ranked]:
-    """The results of which ranks can be chosen: proved to be one product of scalars, A, B and an input, where no other
-    result has this A or this B. None of them where a result is not proved to be a sum of products."""
-    forms, scalars = module.forms, set(module.scalars)
-    if any(name not in forms for name in module.results):
-        return {}
-    uses = Counter(f.removesuffix(".T") for chains in forms.values() for _, *factors in chains for f in factors)
-    found: dict[str, Ranked] = {}
-    for result in module.results:
-        if len(forms[result]) != 1:
-            continue
-        _, *factors = forms[result][0]
-        matrices = [factor for factor in factors[:-1] if factor not in scalars]
-        if len(matrices) != 2 or factors[-1] not in module.inputs:
-            continue
-        up, down = matrices
-        shapes = [module.weights.get(name, ()) for name in matrices]
-        alone = all(uses[name] == 1 and name not in module.patterns for name in matrices)
-        if alone and all(len(shape) == 2 for shape in shapes) and shapes[0][1] == shapes[1][0]:
-            found[result] = Ranked(up, down, shapes[0][1])
-    return found
-
-
-def checked_ranks(what: str, given: Any, count: int) -> tuple[int, ...]:
-    """Ranks that are on: whole numbers from 0 below ``count``, ascending, each once; none at all turns all off. Raises
-    Rejected."""
-    hint = f"ranks are whole numbers from 0 to {count - 1}, ascending, each once"
-    if not isinstance(given, list | tuple):
-        raise Rejected(f"the ranks of {what} are a list, not {type(given).__name__}", BAD_RANKS, hint)
-    if len(given) > count:
-        raise Rejected(f"{what} has {count_of(count, 'rank')}, not {len(given)}", BAD_RANKS, hint)
-    for number, rank in enumerate(given):
-        # a flag is not a number
-        if type(rank) is not int:
-            raise Rejected(f"{rank!r:.40} is not a rank of {what}", BAD_RANKS, hint)
-        if not 0 <= rank < count:
-            raise Rejected(f"{what} has no rank {rank!r:.40}, but {count_of(count, 'rank')}", BAD_RANKS, hint)
-        if number and rank <= given[number - 1]:
-            how = "twice" if rank in given[:number] else f"behind rank {given[number - 1]}"
-            raise Rejected(f"rank {rank} of {what} stands {how}", BAD_RANKS, hint)
-    return tuple(given)
 
 
 class Gates:
@@ -190,9 +136,8 @@ class Gates:
         """By result, the plaintexts that each rank is in: found by packing weights that are 2^n for the n-th rank. It
         decides where ranks are put, and not what is left out: values do."""
         first, starts = 0, dict[str, int]()
-        arrays = {name: np.zeros_like(np.asarray(array)) for name, array in self.arrays.items()}
-        for name in self.module.scalars:
-            arrays[name] = np.float64(1.0)
+        arrays: dict[str, Any] = {name: np.zeros_like(array) for name, array in self.arrays.items()}
+        arrays |= dict.fromkeys(self.module.scalars, np.float64(1.0))
         for result, (up, down, count) in self.ranked.items():
             starts[result] = first
             powers = np.ldexp(1.0, np.minimum(np.arange(first, first + count), _MOST))
@@ -202,10 +147,10 @@ class Gates:
         found: list[set[Name]] = [set() for _ in range(first)]
         with np.errstate(over="ignore", invalid="ignore"):
             prepared = self.module.prepare(arrays)
-            for name, family in self.module.encoded().items():
-                values = np.atleast_1d(np.asarray(family.function(prepared, *name[1:]), np.complex128))
+            for member, family in self.module.encoded().items():
+                values = np.atleast_1d(np.asarray(family.function(prepared, *member[1:]), np.complex128))
                 for rank in _ranks_in(values, first):
-                    found[rank].add(name)
+                    found[rank].add(member)
         return {
             result: tuple(map(frozenset, found[start : start + self.ranked[result].ranks]))
             for result, start in starts.items()
@@ -223,9 +168,7 @@ def _ranks_in(values: Array, count: int) -> Sequence[int]:
     return [int(rank) for rank in np.flatnonzero(seen)]
 
 
-def _places(
-    on: Sequence[int], plaintexts: Sequence[frozenset[Name]], count: int, touched: set[Name]
-) -> Sequence[int]:
+def _places(on: Sequence[int], plaintexts: Sequence[frozenset[Name]], count: int, touched: set[Name]) -> Sequence[int]:
     """Where each rank that is on is put. Ranks that are in the same plaintexts are taken together, each time those that
     add the fewest plaintexts to the ones that are ``touched``; a rank whose own place is taken stays there."""
     units: dict[frozenset[Name], list[int]] = {}

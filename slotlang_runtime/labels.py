@@ -100,6 +100,7 @@ _COMPARED_ELSEWHERE = {
     "inputs": ("limits", "equalized", "upload"),
     "weights": ("equalized", "grown", "lost"),
     "results": ("grown", "lost", "upload"),
+    "gates": ("kinds", "equalize"),
 }
 
 

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,14 @@ from typing import Any
 import numpy as np
 from repository import ROOT
 
-from slotlang.api import load, lower
+from slotlang.adapter.building.layout import GroupShape, Layout, Part, Update
+from slotlang.adapter.building.text import text as text_of
+from slotlang.api import load, loads, lower
 from slotlang.emit.loaded import load_module
+from slotlang.meaning.program import Program as BoundProgram
 from slotlang.service.manifest import File, Group, Keys, LoraUpdate, Manifest, Program, Source
 from slotlang.service.tokens import Tokens
-from slotlang_runtime import SecretKey, Weights
+from slotlang_runtime import Gates, SecretKey, Weights
 from slotlang_runtime.module import Module
 
 D, RANK, TOKENS = 32, 4, 2
@@ -28,9 +33,16 @@ SCALING = 0.5
 
 
 @cache
-def _program() -> tuple[str, Module]:
-    text = lower(load(str(ROOT / "programs/rank_complex.slot"), SIZES)).text
+def _program(blocks: bool = False) -> tuple[str, Module]:
+    text = lower(in_blocks() if blocks else load(str(ROOT / "programs/rank_complex.slot"), SIZES)).text
     return text, load_module(text)
+
+
+def in_blocks() -> BoundProgram:
+    """A program of the same sizes, of which ranks 0 and 2 lie in one block and 1 and 3 in another."""
+    shape = GroupShape(D, TOKENS, (Update(D, RANK),))
+    layout = Layout(shape, SIZES["slots"], TOKENS, "pairs", (Part((0,), 1, 2, True),))
+    return loads(text_of(layout, "blocks"))
 
 
 def weights_of(layer: str, seed: int = 0) -> dict[str, Any]:
@@ -40,29 +52,39 @@ def weights_of(layer: str, seed: int = 0) -> dict[str, Any]:
     return {"A": rng.standard_normal((D, RANK)) / RANK, "B": rng.standard_normal((RANK, D)) / D**0.5}
 
 
-def update_of(layer: str, x: Any, seed: int = 0) -> Any:
-    """The update in numpy: tokens x channels."""
+def update_of(layer: str, x: Any, seed: int = 0, ranks: Sequence[int] | slice = slice(None)) -> Any:
+    """The update in numpy, with some of the ranks: tokens x channels."""
     w = weights_of(layer, seed)
-    return SCALING * x @ w["B"].T @ w["A"].T
+    return SCALING * x @ w["B"][ranks].T @ w["A"][:, ranks].T
 
 
 LAYERS = ("layers.0.q_proj", "layers.0.v_proj", "layers.1.q_proj")
 
 
-def build(folder: Path, name: str = "tiny", *, layers: tuple[str, ...] = LAYERS, seed: int = 0) -> Manifest:
-    """Write a built adapter with one group for each layer, of one program."""
-    text, module = _program()
+def build(
+    folder: Path, name: str = "tiny", *, layers: tuple[str, ...] = LAYERS, seed: int = 0, gates: bool = False
+) -> Manifest:
+    """Write a built adapter with one group for each layer, of one program. ``gates``: requests may choose ranks, which
+    lie in two blocks."""
+    text, module = _program(gates)
     home = folder / name
     (home / "programs").mkdir(parents=True, exist_ok=True)
     (home / "weights").mkdir(exist_ok=True)
     (home / "programs" / "square.py").write_text(text)
     groups = []
     for number, layer in enumerate(layers):
-        data = Weights.encode(module, **weights_of(layer, seed), scale=SCALING).to_bytes()
-        (home / "weights" / f"{number}.weights").write_bytes(data)
-        file = File(f"weights/{number}.weights", hashlib.sha256(data).hexdigest(), len(data))
+        own = weights_of(layer, seed)
+        weights = dict(zip((*module.weights, *module.scalars), (own["A"], own["B"], SCALING), strict=True))
+        files = {"weights": Weights.encode(module, **weights).to_bytes()}
+        if gates:
+            files["gates"] = Gates(module, **weights).to_bytes()
+        written = []
+        for kind, data in files.items():
+            (home / "weights" / f"{number}.{kind}").write_bytes(data)
+            written.append(File(f"weights/{number}.{kind}", hashlib.sha256(data).hexdigest(), len(data)))
         update = LoraUpdate(layer, 0, D, D, RANK, SCALING)
-        groups.append(Group("square", f"{layer.rpartition('.')[0]}#in", TOKENS, file, (update,)))
+        group = Group("square", f"{layer.rpartition('.')[0]}#in", TOKENS, written[0], (update,))
+        groups.append(replace(group, gates=written[1]) if gates else group)
     p = module.parameters
     keys = SecretKey(p.ring).evaluation_keys(module)
     return Manifest(

@@ -48,6 +48,13 @@ def build_adapter(
             show_default=False,
         ),
     ] = None,
+    gates: Annotated[
+        int,
+        typer.Option(
+            metavar="BLOCKS",
+            help="Requests may choose ranks, of which this many blocks can be skipped each; 0: no choice.",
+        ),
+    ] = 0,
     base_changed: BaseChanged = False,
     profile: ProfileFile = None,
     json: Json = False,
@@ -71,6 +78,7 @@ def build_adapter(
             {} if activations is None else read_module_activations(activations),
             equalize,
             base_changed,
+            gates,
         )
         times = chosen_profile(profile)
         with working("choosing layouts and parameters"):
@@ -150,6 +158,8 @@ def after(built: Built) -> list[str]:
     total = sum(group.weights.bytes or 0 for group in found.groups)
     kept = f", {built.reused} of them from before" if built.reused and built.changed else ""
     lines.append(f"  weights: {size_text(total)} in {count_of(len(found.groups), 'file')}{kept}")
+    if gated := [group.gates.bytes or 0 for group in found.groups if group.gates is not None]:
+        lines.append(f"  weights in the clear, for ranks by request: {size_text(sum(gated))}")
     if built.zeros:
         lines.append(
             f"  {built.zeros:,} of {count_of(built.plaintexts, 'plaintext')} are zero: their products are left out"

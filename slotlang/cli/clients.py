@@ -121,6 +121,7 @@ def list_modules(
                     "rank": update.rank,
                     "scaling": update.scaling,
                     "tokens": group.tokens,
+                    "gates": group.gates,
                 }
                 for group, update in adapter.places.values()
             ]
@@ -129,7 +130,8 @@ def list_modules(
         print(f"{adapter.name} {adapter.version}: {count_of(len(adapter.places), 'module')}, {adapter.ring}")
         for group, update in adapter.places.values():
             shape = f"{update.rows} x {update.columns}, rank {update.rank}"
-            print(f"{update.name}  {shape}, group {group.number}, {count_of(group.tokens, 'token')} at a time")
+            gates = ", ranks by request" if group.gates else ""
+            print(f"{update.name}  {shape}, group {group.number}, {count_of(group.tokens, 'token')} at a time{gates}")
 
 
 @client_app.command("keys")
@@ -182,6 +184,13 @@ def update_file(
     ],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="x: .npy, .npz or .safetensors; a token per row.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .npy file to write; .npz for several.")],
+    ranks: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[MODULE=]LIST",
+            help="Ranks that are on, 0,2,5 or 'none', of all modules or of one; repeatable. The service sees them.",
+        ),
+    ] = [],  # noqa: B006
     model: ModelName = None,
     secret: Secret = None,
     token_file: TokenFile = None,
@@ -195,12 +204,13 @@ def update_file(
 
         names = [name.strip() for name in module.split(",")]
         check_output(output, names)
+        chosen = _ranks(ranks, names)
         stored = read_array(file, "SL505", what="activations")
         x = stored.values("activations")
         with _session(url, token_file, cacert, model, secret) as of:
             try:
                 with working("encrypting, waiting for the service and decrypting"):
-                    found = of.updates(names, x)
+                    found = of.updates(names, x, ranks=chosen)
                 adapter = of.adapter()
             finally:
                 if secret is None:
@@ -215,6 +225,21 @@ def update_file(
             for name, values in found.items():
                 print(f"{name}: {' x '.join(map(str, values.shape))}")
             print(f"written to {output}")
+
+
+def _ranks(given: list[str], names: list[str]) -> dict[str, list[int]]:
+    """The ranks that are on, by module. Raises SL005 for what is no list, and for two of one module."""
+    found: dict[str, list[int]] = {}
+    for text in given:
+        module, equals, listed = text.rpartition("=")
+        words = [] if listed.strip() == "none" else [word.strip() for word in listed.split(",")]
+        if not all(word.isascii() and word.isdigit() and len(word) < 10 for word in words):
+            raise error("SL005", f"--ranks {text!r:.120} is not a list of whole numbers such as 0,2,5, nor 'none'")
+        for name in [module.strip()] if equals else names:
+            if name in found:
+                raise error("SL005", f"--ranks names the ranks of {name!r:.120} twice")
+            found[name] = [int(word) for word in words]
+    return found
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,8 @@ from slotlang.diagnostics import closest
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.interface import Interface, check_update, interface
 from slotlang.service.manifest import LoraUpdate
-from slotlang.service.problems import MISSING
+from slotlang.service.problems import MISSING, NO_RANKS
+from slotlang.service.protocol import Ranks
 from slotlang_runtime.client import Client, SecretKey
 from slotlang_runtime.equalized import digests
 from slotlang_runtime.errors import Rejected
@@ -25,6 +27,7 @@ from slotlang_runtime.expected import MOST
 from slotlang_runtime.labels import inputs_label
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.ranks import checked_ranks
 from slotlang_runtime.wire import unpack
 
 Array = npt.NDArray[np.float64]
@@ -34,7 +37,7 @@ Bytes: TypeAlias = bytes | memoryview
 @dataclass(frozen=True)
 class Group:
     """Modules that are evaluated together, by one program from one upload. ``upload``: groups of which this is equal
-    take each other's uploads."""
+    take each other's uploads. ``gates``: ranks of its modules can be chosen."""
 
     number: int
     program: str
@@ -42,6 +45,7 @@ class Group:
     updates: tuple[LoraUpdate, ...]
     equalize: Mapping[str, Sequence[int]]
     upload: str
+    gates: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,36 @@ class Adapter:
             raise ServiceProblem(MISSING, f"{self.name} has no module {module!r:.200}", closest(module, self.places))
         return found
 
+    def chosen(self, names: Sequence[str], ranks: Mapping[str, Any]) -> Ranks:
+        """The ranks that are on, of those of these modules that do not have all. Raises as ``ranks``."""
+        for name in ranks:
+            if name not in names:
+                raise ServiceProblem(NO_RANKS, f"there are ranks of {name!r:.200}, whose update is not asked for")
+        found = {name: self.ranks(name, on) for name, on in ranks.items()}
+        return {name: on for name, on in found.items() if on is not None}
+
+    def ranks(self, module: str, on: Any) -> tuple[int, ...] | None:
+        """Ranks of a module, whole numbers in any order, as requests name them; None where all are on. Raises
+        ``ServiceProblem`` SL571, and SL586 for a module whose ranks can't be chosen; Rejected for anything else but
+        ranks, each once."""
+        group, update = self.place(module)
+        if on is None:
+            return None
+        values = on.tolist() if isinstance(on, np.ndarray) else on
+        try:
+            # numbers of NumPy are whole too; a flag is not
+            given = [value if isinstance(value, bool) else operator.index(value) for value in values]
+        except TypeError:
+            given = values
+        in_order = sorted(given) if isinstance(given, list) and all(type(v) is int for v in given) else given
+        found = checked_ranks(module, in_order, update.rank)
+        if len(found) == update.rank:
+            return None
+        if not group.gates:
+            hint = "an adapter that is built with `slotlang adapter build --gates` has ranks to choose"
+            raise ServiceProblem(NO_RANKS, f"ranks of {module!r:.200} can't be chosen", hint)
+        return found
+
 
 def _group(number: int, of: Fields, programs: Mapping[str, Interface]) -> Group:
     program, equalize = of.text("program"), of.part("equalize")
@@ -108,7 +142,7 @@ def _group(number: int, of: Fields, programs: Mapping[str, Interface]) -> Group:
         check_update(module, update, tokens)
     kept = {name: np.asarray(values) for name, values in exponents.items() if any(values)}
     upload = json.dumps([inputs_label(module), digests(kept)], sort_keys=True)
-    return Group(number, program, tokens, updates, exponents, upload)
+    return Group(number, program, tokens, updates, exponents, upload, "gates" in of.values and of.flag("gates"))
 
 
 class Crypto:

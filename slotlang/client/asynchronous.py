@@ -22,7 +22,7 @@ from slotlang.client.secrets import secret_key, write_secret
 from slotlang.client.tokens import Tokens
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, OTHER_VERSION
-from slotlang.service.protocol import SESSION_ID, Item, Request
+from slotlang.service.protocol import SESSION_ID, Item, Ranks, Request, answer_label
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.wire import Box
@@ -271,14 +271,17 @@ class AsyncSession:
 
     # Updates
 
-    async def update(self, module: str, x: Any) -> Any:
+    async def update(self, module: str, x: Any, *, ranks: Sequence[int] | None = None) -> Any:
         """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
-        all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out."""
-        return (await self.updates([module], x))[module]
+        all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out. ``ranks``:
+        those that are on, from 0, which the service sees: the update is scaling * A[:, ranks] @ B[ranks] @ x."""
+        return (await self.updates([module], x, ranks={module: ranks}))[module]
 
-    async def updates(self, modules: Sequence[str], x: Any) -> dict[str, Any]:
+    async def updates(
+        self, modules: Sequence[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
+    ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
-        allow it."""
+        allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
         names = list(dict.fromkeys(modules))
         if not names:
             return {}
@@ -286,7 +289,7 @@ class AsyncSession:
             async with self._lock:
                 adapter, crypto, session = await self._ready()
             try:
-                return await self._updates(adapter, crypto, session, names, x)
+                return await self._updates(adapter, crypto, session, names, x, ranks or {})
             except ServiceProblem as problem:
                 if round_ == _ROUNDS - 1 or not await self._renewed(problem, adapter, session):
                     raise
@@ -317,8 +320,15 @@ class AsyncSession:
         return False
 
     async def _updates(
-        self, adapter: Adapter, crypto: Crypto, session: str, names: Sequence[str], x: Any
+        self,
+        adapter: Adapter,
+        crypto: Crypto,
+        session: str,
+        names: Sequence[str],
+        x: Any,
+        ranks: Mapping[str, Sequence[int] | None],
     ) -> dict[str, Any]:
+        chosen = adapter.chosen(names, ranks)
         places = {name: adapter.place(name) for name in names}
         columns = {update.columns for _, update in places.values()}
         if len(columns) > 1:
@@ -327,7 +337,7 @@ class AsyncSession:
         wanted: dict[int, list[str]] = {}
         for name, (group, _) in places.items():
             wanted.setdefault(group.number, []).append(name)
-        requests = await self._worked(_encrypted, adapter, crypto, wanted, tokens)
+        requests = await self._worked(_encrypted, adapter, crypto, wanted, tokens, chosen)
         answers: dict[tuple[int, int], Bytes] = {}
         some = asyncio.Semaphore(_AT_A_TIME)
 
@@ -351,12 +361,7 @@ class AsyncSession:
             if len(answers) != len(items):
                 raise Wrong(f"it has {count_of(len(answers), 'part')} for {count_of(len(items), 'item')}")
             for number, (answer, asked) in enumerate(zip(answers, request.asked, strict=True)):
-                wanted = {
-                    "adapter": adapter.name,
-                    "version": adapter.version,
-                    "item": number,
-                    "modules": list(asked.item.modules),
-                }
+                wanted = answer_label(adapter.name, adapter.version, number, asked.item)
                 (results,) = answer.exactly(["results"])
                 if dict(answer.label) != wanted or results is None:
                     raise Wrong(f"part {number} is not what was asked for")
@@ -368,7 +373,9 @@ class AsyncSession:
         return found
 
 
-def _encrypted(adapter: Adapter, crypto: Crypto, wanted: Mapping[int, list[str]], tokens: Tokens) -> list[_Batch]:
+def _encrypted(
+    adapter: Adapter, crypto: Crypto, wanted: Mapping[int, list[str]], tokens: Tokens, ranks: Ranks
+) -> list[_Batch]:
     """Requests for all batches and groups: groups that take each other's uploads share them."""
     shared: dict[str, list[Group]] = {}
     for number in wanted:
@@ -382,7 +389,8 @@ def _encrypted(adapter: Adapter, crypto: Crypto, wanted: Mapping[int, list[str]]
             upload = str(len(made[-1].uploads))
             made[-1].uploads[upload] = crypto.encrypt(groups[0], x, *groups[1:])
             for group in groups:
-                item = Item(upload, tuple(wanted[group.number]))
+                modules = tuple(wanted[group.number])
+                item = Item(upload, modules, {name: ranks[name] for name in modules if name in ranks})
                 made[-1].asked.append(_Asked(group, batch, item))
     requests = [request for request in made if request.asked]
     for request in requests:

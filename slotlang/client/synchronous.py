@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
@@ -65,15 +65,18 @@ class Session:
         """End the session at the service: it deletes the keys."""
         self._waited(self._inner.end())
 
-    def update(self, module: str, x: Any) -> Any:
+    def update(self, module: str, x: Any, *, ranks: Sequence[int] | None = None) -> Any:
         """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
-        all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out."""
-        return self._waited(self._inner.update(module, x))
+        all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out. ``ranks``:
+        those that are on, from 0, which the service sees: the update is scaling * A[:, ranks] @ B[ranks] @ x."""
+        return self._waited(self._inner.update(module, x, ranks=ranks))
 
-    def updates(self, modules: Sequence[str], x: Any) -> dict[str, Any]:
+    def updates(
+        self, modules: Sequence[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
+    ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
-        allow it."""
-        return self._waited(self._inner.updates(modules, x))
+        allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
+        return self._waited(self._inner.updates(modules, x, ranks=ranks))
 
     def close(self) -> None:
         """Close connections. The session stays at the service: ``end`` ends it."""

@@ -7,10 +7,10 @@ imported. The model's own LoRA matrices are not needed at the client: attach to 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -25,8 +25,14 @@ class Updates(Protocol):
     def adapter(self) -> Adapter:
         """The adapter, with its modules."""
 
-    def updates(self, modules: list[str], x: Any) -> dict[str, Any]:
-        """The updates of several modules that read the same x."""
+    def updates(
+        self, modules: list[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
+    ) -> dict[str, Any]:
+        """The updates of several modules that read the same x. ``ranks``: those that are on, by module."""
+
+
+Gating: TypeAlias = Callable[[str, Any], "Sequence[int] | None"]
+"""The ranks that are on, of a module's name and its x; None: all."""
 
 
 @dataclass
@@ -40,8 +46,8 @@ class _Known:
 class Attached:
     """A model whose target modules add updates from a service. ``detach``, or the end of a ``with``, undoes it."""
 
-    def __init__(self, session: Updates, members: Mapping[int, list[str]]) -> None:
-        self.session = session
+    def __init__(self, session: Updates, members: Mapping[int, list[str]], gate: Gating | None = None) -> None:
+        self.session, self.gate = session, gate
         self._members = members
         self._known: dict[int, _Known] = {number: _Known() for number in members}
         self._restored: list[Callable[[], None]] = []
@@ -52,8 +58,13 @@ class Attached:
         with self._lock:
             known = self._known[group.number]
             if name not in known.found or not _same(known.x, x):
+                members = self._members[group.number]
+                gate, more = self.gate, dict[str, Any]()
+                if gate is not None:
+                    more["ranks"] = {member: gate(member, x) for member in members}
+                found = self.session.updates(members, x, **more)
                 # a copy: the caller may change x in place
-                known.x, known.found = np.array(numpy_of(x)), self.session.updates(self._members[group.number], x)
+                known.x, known.found = np.array(numpy_of(x)), found
             return known.found.pop(name)
 
     def detach(self) -> None:
@@ -70,12 +81,16 @@ class Attached:
         self.detach()
 
 
-def attach(model: Any, session: Updates, modules: Iterable[str] | None = None) -> Attached:
+def attach(
+    model: Any, session: Updates, modules: Iterable[str] | None = None, *, gate: Gating | None = None
+) -> Attached:
     """Add the updates of a session's adapter to a model: each target module gives ``forward(x) + update(x)``.
 
     Modules are found by their names, which may have a prefix in the model. ``modules``: some of the adapter's; all if
-    left out. Raises ``SlotError`` SL583 when one is not in the model or has other sizes; then nothing is changed. The
-    model must not add the same LoRA updates itself.
+    left out. ``gate(name, x)``: the ranks of a module that are on for this x, None for all; asked once for each x that
+    the modules of a group read. The service sees them, and so what they say of x. Raises ``SlotError`` SL583 when one
+    is not in the model or has other sizes; then nothing is changed. The model must not add the same LoRA updates
+    itself.
     """
     adapter = session.adapter()
     wanted = list(adapter.places) if modules is None else list(modules)
@@ -95,7 +110,7 @@ def attach(model: Any, session: Updates, modules: Iterable[str] | None = None) -
     members: dict[int, list[str]] = {}
     for name, (group, _) in places.items():
         members.setdefault(group.number, []).append(name)
-    attached = Attached(session, members)
+    attached = Attached(session, members, gate)
     for name, module in targets.items():
         attached._restored.append(_wrapped(attached, places[name][0], name, module))
     return attached

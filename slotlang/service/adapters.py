@@ -17,11 +17,13 @@ from slotlang.service.evaluator import Placed, Station
 from slotlang.service.fields import Wrong
 from slotlang.service.interface import check_update, interface_bytes
 from slotlang.service.manifest import FILE, NAME, Group, Manifest
-from slotlang.service.problems import MALFORMED, MISSING, OTHER_VERSION, Refusal
+from slotlang.service.problems import MALFORMED, MISSING, NO_RANKS, OTHER_VERSION, Refusal
 from slotlang.service.programs import MOST_BYTES, checked_bytes
+from slotlang.service.protocol import Item
 from slotlang.service.tokens import Tenant
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.module import Module
+from slotlang_runtime.ranks import Gate, checked_ranks, ranked
 from slotlang_runtime.weights import load_kernels
 from slotlang_runtime.wire import pack
 
@@ -65,6 +67,22 @@ class Adapter:
     def weights(self, group: Group) -> Placed:
         """The file of a group's weights."""
         return Placed(self.folder, group.weights)
+
+    def gates(self, group: Group, item: Item) -> tuple[Placed | None, Gate]:
+        """The file of a group's weights in the clear, and the gate of an item's ranks; none where all ranks are on.
+        Raises Refusal SL586."""
+        if not item.ranks:
+            return None, ()
+        if group.gates is None:
+            hint = "build it with --gates"
+            raise Refusal(NO_RANKS, f"ranks of {self.name} can't be chosen: it was built without gates", hint=hint)
+        results, gate = list(self.programs[group.program].results), list[tuple[str, tuple[int, ...]]]()
+        for update in group.modules:
+            if update.name in item.ranks:
+                on = checked_ranks(update.name, item.ranks[update.name], update.rank)
+                if len(on) < update.rank:
+                    gate.append((results[update.output], on))
+        return (Placed(self.folder, group.gates) if gate else None), tuple(sorted(gate))
 
     def group(self, modules: tuple[str, ...]) -> Group:
         """The group that all these modules are in. Raises Refusal SL571 and SL572."""
@@ -210,10 +228,16 @@ def _check(manifest: Manifest, programs: Mapping[str, Module], folder: Path) -> 
                 check_update(programs[group.program], update, group.tokens)
             except Wrong as problem:
                 raise wrong(str(problem)) from None
-        path = folder / group.weights.path
-        size = path.stat().st_size if path.is_file() else None
-        if size is None or size != group.weights.bytes:
-            raise wrong(f"{group.weights.path} {'is missing' if size is None else f'has {size:,} of its bytes'}")
+        for file in filter(None, (group.weights, group.gates)):
+            path = folder / file.path
+            size = path.stat().st_size if path.is_file() else None
+            if size is None or size != file.bytes:
+                raise wrong(f"{file.path} {'is missing' if size is None else f'has {size:,} of its bytes'}")
+        if group.gates is not None:
+            module = programs[group.program]
+            counts = [found.ranks for found in ranked(module).values()]
+            if counts != [u.rank for u in sorted(group.modules, key=lambda u: u.output)]:
+                raise wrong(f"the program {group.program} has no ranks that can be chosen, or others")
 
 
 def client_bytes(name: str, manifest: Manifest, programs: Mapping[str, Module]) -> bytes:
@@ -223,6 +247,9 @@ def client_bytes(name: str, manifest: Manifest, programs: Mapping[str, Module]) 
     for group in manifest.groups:
         values = asdict(group)
         del values["weights"]
+        # a client asks for ranks where it knows that they can be chosen
+        if values.pop("gates") is not None:
+            values["gates"] = True
         groups.append(values)
     label = {
         "name": name,

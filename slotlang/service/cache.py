@@ -58,13 +58,13 @@ class Cache(Generic[Value]):
         return len(self._held)
 
     @contextmanager
-    def use(self, name: Hashable, load: Callable[[], tuple[Value, int]]) -> Iterator[Value]:
+    def use(self, name: Hashable, load: Callable[[], tuple[Value, int]], pin: bool = True) -> Iterator[Value]:
         """The value of a name, which ``load`` makes with its size in bytes where it is not held. It stays until the end
-        of the ``with``. What ``load`` raises is raised, and nothing is held."""
+        of the ``with``. ``pin``: it may be pinned. What ``load`` raises is raised, and nothing is held."""
         entry = self._taken(name)
         self._noted(entry is not None)
         if entry is None:
-            entry = self._loaded(name, load)
+            entry = self._loaded(name, load, pin)
         try:
             yield entry.value
         finally:
@@ -81,7 +81,7 @@ class Cache(Generic[Value]):
                 self._held.move_to_end(name)
             return entry
 
-    def _loaded(self, name: Hashable, load: Callable[[], tuple[Value, int]]) -> _Entry[Value]:
+    def _loaded(self, name: Hashable, load: Callable[[], tuple[Value, int]], pin: bool) -> _Entry[Value]:
         with self._lock:
             loading = self._loading.setdefault(name, threading.Lock())
         with loading:
@@ -94,7 +94,7 @@ class Cache(Generic[Value]):
                 self._loading.pop(name, None)
                 entry = self._held[name] = _Entry(value, size, uses=1, used=self._clock())
                 self._bytes += size
-                entry.pinned = self._room(size)
+                entry.pinned = pin and self._room(size)
                 self._pinned += size * entry.pinned
                 self._shrink()
             return entry

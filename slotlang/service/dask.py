@@ -39,6 +39,7 @@ from slotlang.service.addresses import is_loopback
 from slotlang.service.evaluator import Done, Hashes, Job, Kind, Station
 from slotlang.service.problems import BUSY, Refusal, refusal
 from slotlang_runtime.errors import Rejected
+from slotlang_runtime.ranks import Gate
 from slotlang_runtime.version import hash_of, source_hash
 
 _LOG = logging.getLogger("slotlang.service")
@@ -103,11 +104,13 @@ def get_ready(dask_worker: Any) -> str:
     """Make the worker that this is called on take jobs; its build. A job is a message of its own kind, for Dask
     logs each function that is run on a worker."""
 
-    async def evaluate(hashes: Hashes, weights: int, keys: int, upload: bytes, given: Mapping[Kind, bytes]) -> Any:
+    async def evaluate(
+        hashes: Hashes, weights: int, keys: int, upload: bytes, given: Mapping[Kind, bytes], gate: Gate
+    ) -> Any:
         loop, memory = asyncio.get_running_loop(), Memory(weights, keys)
         try:
             evaluated = loop.run_in_executor(
-                dask_worker.executors["default"], evaluate_here, hashes, memory, upload, given
+                dask_worker.executors["default"], evaluate_here, hashes, memory, upload, given, gate
             )
         except RuntimeError:
             # no thread takes anything any more
@@ -118,7 +121,9 @@ def get_ready(dask_worker: Any) -> str:
     return build()
 
 
-def evaluate_here(hashes: Hashes, memory: Memory, upload: bytes, given: Mapping[Kind, bytes]) -> Answer:
+def evaluate_here(
+    hashes: Hashes, memory: Memory, upload: bytes, given: Mapping[Kind, bytes], gate: Gate = ()
+) -> Answer:
     """Evaluate in this thread. ``given``: what was lacking. What is refused is returned: it is nothing that a worker
     logs."""
     with _lock:
@@ -133,7 +138,7 @@ def evaluate_here(hashes: Hashes, memory: Memory, upload: bytes, given: Mapping[
         return data
 
     try:
-        return station.evaluate(hashes, upload, load)
+        return station.evaluate(hashes, upload, load, gate)
     except _Lacks as lacks:
         return Lacking(lacks.args[0])
     except (Rejected, Refusal) as problem:
@@ -317,7 +322,12 @@ class Workers:
         hashes, upload, given, asked = dict(job.hashes), bytes(job.upload), dict[Kind, bytes](), set[Kind]()
         for _ in range(_EXCHANGES):
             found: Answer | None = await getattr(self._pool(worker), _JOB)(
-                hashes=hashes, weights=self.memory.weights, keys=self.memory.keys, upload=upload, given=given
+                hashes=hashes,
+                weights=self.memory.weights,
+                keys=self.memory.keys,
+                upload=upload,
+                given=given,
+                gate=job.gate,
             )
             match found:
                 case Done():

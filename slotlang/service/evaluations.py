@@ -17,7 +17,7 @@ from slotlang.service.limits import Limits, Queue, Rate
 from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
-from slotlang.service.protocol import HEAD_BYTES, LENGTH, Request, answer_frame, frame
+from slotlang.service.protocol import HEAD_BYTES, LENGTH, Item, Request, answer_frame, frame
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
@@ -152,6 +152,7 @@ class Evaluations:
             return run
         adapter = self.adapters.get(tenant, request.adapter, request.version)
         groups = [adapter.group(item.modules) for item in request.items]
+        gates = [adapter.gates(group, item) for group, item in zip(groups, request.items, strict=True)]
         tokens = sum(groups[number].tokens for number in missing)
         if tokens > self.limits.tokens:
             hint = "send several requests"
@@ -164,8 +165,9 @@ class Evaluations:
         self.token_rate.take(tenant.name, tokens, "tokens")
         for number in missing:
             item, group = request.items[number], groups[number]
-            job = Job(adapter.program(group), adapter.weights(group), keys, request.uploads[item.upload])
-            work = self._part(tenant, session, adapter, group, job, stored, number, item.modules)
+            upload = request.uploads[item.upload]
+            job = Job(adapter.program(group), adapter.weights(group), keys, upload, *gates[number])
+            work = self._part(tenant, session, adapter, group, job, stored, number, item)
             run.parts[number] = asyncio.create_task(work)
         self._runs[stored.name] = run
         held = ExitStack()
@@ -186,17 +188,20 @@ class Evaluations:
         job: Job,
         stored: Stored,
         number: int,
-        modules: tuple[str, ...],
+        item: Item,
     ) -> bytes:
         seconds = self.metrics.seconds
 
         def kept(done: Done) -> bytes:
             """The part, stored before any of it is sent."""
             with seconds.labels("store").time():
-                data = answer_frame(adapter.name, adapter.version, number, modules, done.results)
+                data = answer_frame(adapter.name, adapter.version, number, item, done.results)
                 self.answers.store(stored, number, data)
             seconds.labels("load").observe(done.loading)
             seconds.labels("evaluate").observe(done.evaluating)
+            if job.gate:
+                self.metrics.gated.inc()
+                self.metrics.skipped.inc(done.skipped)
             return data
 
         async with self.queue.turn(tenant.name) as waited:

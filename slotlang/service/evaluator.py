@@ -21,9 +21,11 @@ from slotlang.service.manifest import File
 from slotlang.service.mapped import Mapped
 from slotlang.service.problems import NO_KEYS, Refusal
 from slotlang.service.programs import checked_bytes, program_of
+from slotlang_runtime.gates import Gates, encoded_bytes
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
+from slotlang_runtime.ranks import Gate
 from slotlang_runtime.server import Server
 from slotlang_runtime.weights import Weights
 
@@ -38,29 +40,34 @@ class Placed:
     file: File
 
 
-Kind = Literal["program", "weights", "keys"]
-KINDS: tuple[Kind, ...] = ("program", "weights", "keys")
+Kind = Literal["program", "weights", "keys", "gates"]
 Hashes: TypeAlias = Mapping[Kind, str]
 """What a job is about: the SHA-256 of each."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One evaluation."""
+    """One evaluation. ``gates``: the weights in the clear, for a ``gate`` that leaves ranks out."""
 
     program: Placed
     weights: Placed
     keys: Placed
     upload: bytes | memoryview = field(repr=False)
+    gates: Placed | None = None
+    gate: Gate = ()
 
     @property
     def hashes(self) -> Hashes:
         """What it is about."""
-        return {kind: self.placed(kind).file.sha256 for kind in KINDS}
+        return {kind: placed.file.sha256 for kind, placed in self._placed().items()}
+
+    def _placed(self) -> dict[Kind, Placed]:
+        found: dict[Kind, Placed] = {"program": self.program, "weights": self.weights, "keys": self.keys}
+        return found if self.gates is None else {**found, "gates": self.gates}
 
     def placed(self, kind: Kind) -> Placed:
         """Where that is."""
-        return {"program": self.program, "weights": self.weights, "keys": self.keys}[kind]
+        return self._placed()[kind]
 
     def load(self, kind: Kind) -> bytes:
         """The bytes of a file, whose hash was checked. Raises ``SlotError``, and Refusal SL578 for keys."""
@@ -75,11 +82,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """The results of a job, and the seconds that loading, and evaluating with reading and writing of bytes, took."""
+    """The results of a job, and the seconds that loading, and evaluating with reading and writing of bytes, took.
+    ``skipped``: products that its gate left out."""
 
     results: bytes = field(repr=False)
     loading: float
     evaluating: float
+    skipped: int = 0
 
 
 class Evaluator(Protocol):
@@ -134,13 +143,18 @@ class Station:
                 found = self.programs[sha256] = program_of(load(), sha256)
             return found
 
-    def evaluate(self, hashes: Hashes, upload: bytes | memoryview, load: Callable[[Kind], bytes]) -> Done:
-        """Evaluate. ``load`` gives the bytes of what is not held, which have the hash. Raises Rejected, and what
-        ``load`` raises."""
+    def evaluate(
+        self, hashes: Hashes, upload: bytes | memoryview, load: Callable[[Kind], bytes], gate: Gate = ()
+    ) -> Done:
+        """Evaluate. ``load`` gives the bytes of what is not held, which have the hash. ``gate``: the ranks that are on,
+        where some are not. Raises Rejected, and what ``load`` raises."""
         start = time.perf_counter()
         module = self.program(hashes["program"], lambda: load("program"))
 
         def server() -> tuple[Server, int]:
+            if gate:
+                weights = Gates.from_bytes(module, load("gates")).encoded(gate)
+                return Server(weights), encoded_bytes(weights)
             if self.mapped is not None:
                 found = self.mapped.weights(module, hashes["program"], hashes["weights"], lambda: load("weights"))
                 if found is not None:
@@ -154,12 +168,15 @@ class Station:
             # as they came, and as kernels read them: both polynomials
             return made, len(data) + 2 * words_bytes(made.ring, len(data))
 
-        held = self.servers.use((hashes["program"], hashes["weights"]), server)
+        # whoever asks for many gates takes nobody's pinned room
+        name = hashes["program"], hashes["gates" if gate else "weights"], gate
+        held = self.servers.use(name, server, pin=not gate)
         with held as evaluating, self.keys.use(hashes["keys"], own_keys) as keys:
             loaded = time.perf_counter()
             # a part of a request's bytes as it lies there
             answer = evaluating.evaluate(upload, keys)  # type: ignore[arg-type]
-            return Done(answer.data, loaded - start, time.perf_counter() - loaded)
+            skipped = max(0, module.counts.get("plain_products", 0) - answer.counts["plain_products"]) if gate else 0
+            return Done(answer.data, loaded - start, time.perf_counter() - loaded, skipped)
 
 
 class Threads:
@@ -185,7 +202,7 @@ class Threads:
         """Evaluate in a thread that is free, and go on there; the result of ``then``. Raises what both raise."""
 
         def work() -> Result:
-            return then(self.station.evaluate(job.hashes, job.upload, job.load))
+            return then(self.station.evaluate(job.hashes, job.upload, job.load, job.gate))
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 

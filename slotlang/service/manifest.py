@@ -113,7 +113,8 @@ class LoraUpdate:
 @dataclass(frozen=True)
 class Group:
     """One evaluation. ``input``: which activations these are, as text; ``equalize``: exponents of the program's inputs
-    that clients and weights share (``slotlang_runtime.equalized``)."""
+    that clients and weights share (``slotlang_runtime.equalized``); ``gates``: the weights in the clear
+    (``slotlang_runtime.gates``), where ranks of its modules can be chosen for each request."""
 
     program: str
     input: str
@@ -121,6 +122,7 @@ class Group:
     weights: File
     modules: tuple[LoraUpdate, ...]
     equalize: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    gates: File | None = None
 
 
 @dataclass(frozen=True)
@@ -195,9 +197,12 @@ class Manifest:
             program.update(file=file["path"], sha256=file["sha256"])
         for group in values["groups"]:
             weights = group["weights"]
-            group["weights"] = {"file": weights["path"], "sha256": weights["sha256"], "bytes": weights["bytes"]}
+            group["weights"] = _file_json(weights)
             if not group["equalize"]:
                 del group["equalize"]
+            gates = group.pop("gates")
+            if gates is not None:
+                group["gates"] = _file_json(gates)
         version = values.pop("version")
         plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False))
         return {"schema": SCHEMA, "name": plain.pop("name"), "version": version, **plain}
@@ -239,6 +244,8 @@ class Manifest:
             if group.program not in self.by_id:
                 raise Wrong(f"groups[{number}] names the program {group.program!r:.60}, which is not there")
             _check_file(group.weights)
+            if group.gates is not None:
+                _check_file(group.gates)
             if group.tokens < 1 or not group.modules:
                 raise Wrong(f"groups[{number}] has no tokens or no modules")
             if len({m.output for m in group.modules}) != len(group.modules):
@@ -251,6 +258,10 @@ class Manifest:
                 if min(module.rows, module.columns) < 1 or module.output < 0:
                     raise Wrong(f"the module {module.name!r:.200} has sizes below 1")
                 seen.add(module.name)
+
+
+def _file_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"file": values["path"], "sha256": values["sha256"], "bytes": values["bytes"]}
 
 
 def _refused(why: str, where: str) -> SlotError:
@@ -309,14 +320,18 @@ def _program(of: Fields) -> Program:
     )
 
 
+def _file(of: Fields) -> File:
+    return File(of.text("file"), of.text("sha256"), of.whole("bytes"))
+
+
 def _group(of: Fields) -> Group:
-    weights = of.part("weights")
     equalize = of.part("equalize") if "equalize" in of.values else Fields({})
     return Group(
         program=of.text("program"),
         input=of.text("input"),
         tokens=of.whole("tokens"),
-        weights=File(weights.text("file"), weights.text("sha256"), weights.whole("bytes")),
+        weights=_file(of.part("weights")),
         modules=tuple(map(LoraUpdate.of, of.parts("modules"))),
         equalize={name: tuple(equalize.wholes(name)) for name in equalize.values},
+        gates=_file(of.part("gates")) if "gates" in of.values else None,
     )

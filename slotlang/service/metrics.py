@@ -26,6 +26,8 @@ class Metrics:
         self.refusals = Counter("slotlang_refusals", "Refusals by code", ["code"], registry=own)
         self.bytes = Counter("slotlang_bytes", "Bytes of bodies", ["direction"], registry=own)
         self.evaluations = Counter("slotlang_evaluations", "Evaluations that ended well", registry=own)
+        self.gated = Counter("slotlang_gated", "Of these, evaluations with some of the ranks", registry=own)
+        self.skipped = Counter("slotlang_skipped", "Products with plaintexts that gates left out", registry=own)
         self.tokens = Counter("slotlang_tokens", "Tokens that were evaluated, for each upload", registry=own)
         self.replays = Counter("slotlang_replays", "Parts of answers that were given again", registry=own)
         self.cache = Counter("slotlang_cache", "Uses of what is held in memory", ["kind", "result"], registry=own)

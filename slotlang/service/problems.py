@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slotlang.diagnostics import Diagnostic, SlotError
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BAD_RANKS, Rejected
 
 _LOG = logging.getLogger("slotlang.service")
 
@@ -22,6 +22,7 @@ OTHER_REQUEST = "SL576"
 OTHER_VERSION = "SL577"
 NO_KEYS = "SL578"
 FAILED = "SL579"
+NO_RANKS = BAD_RANKS
 
 _STATUS: Mapping[str, int] = {
     NO_TOKEN: 401,

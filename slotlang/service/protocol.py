@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from slotlang.service.fields import Fields, Wrong
+from slotlang_runtime.errors import BAD_RANKS, Rejected
+from slotlang_runtime.ranks import checked_ranks
 from slotlang_runtime.wire import Box, pack, unpack
 
 VERSION = 1
@@ -25,6 +27,7 @@ BINARY = "application/octet-stream"
 IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,100}")
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 MOST_ITEMS = 4096
+MOST_RANKS = 1 << 16
 
 HEAD_BYTES = 64
 """Of a container, which end with the SHA-256 of what follows."""
@@ -33,12 +36,43 @@ LENGTH = struct.Struct("<Q")
 MOST_FRAME = 1 << 28
 
 
+Ranks: TypeAlias = Mapping[str, tuple[int, ...]]
+"""By module, the ranks that are on, ascending."""
+
+
+def ranks_json(ranks: Ranks) -> dict[str, list[int]]:
+    """Plain data."""
+    return {module: list(on) for module, on in ranks.items()}
+
+
 @dataclass(frozen=True)
 class Item:
-    """One evaluation: the record that holds its upload, and the modules, all of one group, whose updates are meant."""
+    """One evaluation: the record that holds its upload, and the modules, all of one group, whose updates are meant.
+    ``ranks``: of some of these modules the ranks that are on; of all others all are."""
 
     upload: str
     modules: tuple[str, ...]
+    ranks: Ranks = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in a request."""
+        values: dict[str, Any] = {"upload": self.upload, "modules": list(self.modules)}
+        return {**values, "ranks": ranks_json(self.ranks)} if self.ranks else values
+
+    @classmethod
+    def of(cls, part: Fields) -> Item:
+        """From plain data, its form checked. Raises Wrong, and Rejected for what is no ranks."""
+        if strange := sorted(part.values.keys() - {"upload", "modules", "ranks"}):
+            raise Wrong(f"an item has upload, modules and ranks, and not {strange[0]!r:.40}")
+        modules, ranks = tuple(part.text_list("modules")), dict[str, tuple[int, ...]]()
+        if not modules or len(set(modules)) != len(modules):
+            raise Wrong("an item names no module, or one twice")
+        given = part.part("ranks").values if "ranks" in part.values else {}
+        for module, on in given.items():
+            if module not in modules:
+                raise Rejected(f"an item has ranks of {module!r:.200}, and does not ask for its update", BAD_RANKS)
+            ranks[module] = checked_ranks(module, on, MOST_RANKS)
+        return cls(part.text("upload"), modules, ranks)
 
 
 @dataclass(frozen=True)
@@ -52,7 +86,7 @@ class Request:
 
     def to_bytes(self) -> bytes:
         """The body of the request."""
-        items = [{"upload": item.upload, "modules": list(item.modules)} for item in self.items]
+        items = [item.to_json() for item in self.items]
         label = {"adapter": self.adapter, "version": self.version, "items": items}
         return pack("requests", label, self.uploads)
 
@@ -65,11 +99,9 @@ class Request:
             raise Wrong("a request has adapter, version and items")
         items = []
         for part in label.parts("items"):
-            item = Item(part.text("upload"), tuple(part.text_list("modules")))
+            item = Item.of(part)
             if box.records.get(item.upload) is None:
                 raise Wrong(f"an item names the upload {item.upload!r:.40}, which is not there")
-            if not item.modules or len(set(item.modules)) != len(item.modules):
-                raise Wrong("an item names no module, or one twice")
             items.append(item)
         if not 0 < len(items) <= MOST_ITEMS:
             raise Wrong(f"a request has 1 to {MOST_ITEMS} items, not {len(items)}")
@@ -85,10 +117,15 @@ def frame(kind: str, label: Mapping[str, Any], records: Mapping[str, bytes] | No
     return LENGTH.pack(len(data)) + data
 
 
-def answer_frame(adapter: str, version: str, item: int, modules: Sequence[str], results: bytes) -> bytes:
+def answer_label(adapter: str, version: str, number: int, item: Item) -> dict[str, Any]:
+    """What the answer to an item says it is: with the ranks, where some were asked for."""
+    label: dict[str, Any] = {"adapter": adapter, "version": version, "item": number, "modules": list(item.modules)}
+    return {**label, "ranks": ranks_json(item.ranks)} if item.ranks else label
+
+
+def answer_frame(adapter: str, version: str, number: int, item: Item, results: bytes) -> bytes:
     """The results of an item."""
-    label = {"adapter": adapter, "version": version, "item": item, "modules": list(modules)}
-    return frame("answer", label, {"results": results})
+    return frame("answer", answer_label(adapter, version, number, item), {"results": results})
 
 
 class Frames:

@@ -120,7 +120,7 @@ def test_damaged_interfaces_are_refused(name: str) -> None:
 
 
 def test_frames_come_in_any_pieces() -> None:
-    data = answer_frame("a", "v", 0, ["m"], b"results") + frame("end", {"items": 1})
+    data = answer_frame("a", "v", 0, Item("u", ("m",)), b"results") + frame("end", {"items": 1})
     for size in (1, 7, 8, 50, len(data)):
         frames = Frames()
         found = [f for at in range(0, len(data), size) for f in frames.take(data[at : at + size])]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from slotlang.adapter.building.common import Wanted, common
+from slotlang.adapter.building.encoding import Bytes, encoded, files_of, written
 from slotlang.adapter.building.folder import Folder, State
 from slotlang.adapter.building.layout import GroupShape
 from slotlang.adapter.building.shared import Group
-from slotlang.adapter.building.sizes import Samples, sizes_of, weights_of
+from slotlang.adapter.building.sizes import Samples, sizes_of
 from slotlang.adapter.building.work import Work, made_with
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.emit.loaded import load_module
@@ -24,15 +25,15 @@ from slotlang.files import read_regular
 from slotlang.lower import Lowered, lower
 from slotlang.planning.parameters import Parameters
 from slotlang.proof.certificate import certificate
-from slotlang.refusals import Unreachable, refused
+from slotlang.refusals import Unreachable
 from slotlang.service.manifest import File, Keys, LoraUpdate, Manifest, Program
 from slotlang.service.manifest import Group as BuiltGroup
 from slotlang.source import Source
 from slotlang.validation.check import check_module
 from slotlang_runtime.amounts import count_of
-from slotlang_runtime.errors import BELOW_PRECISION, BEYOND_PROMISE, Rejected
+from slotlang_runtime.errors import BELOW_PRECISION, BEYOND_PROMISE
 from slotlang_runtime.module import Module
-from slotlang_runtime.weights import Weights, load_kernels
+from slotlang_runtime.weights import load_kernels
 
 THREADS = 2
 """Groups that are encoded at once: what Python itself does of an encoding keeps no more busy."""
@@ -103,6 +104,7 @@ class _Build:
             manifest = manifest.write(self.folder.path)
             self.changed = True
         kept = {p.file.path for p in manifest.programs} | {g.weights.path for g in manifest.groups}
+        kept |= {g.gates.path for g in manifest.groups if g.gates is not None}
         self.folder.clean(kept | {p.certificate for p in manifest.programs if p.certificate})
         records = self.state.groups.values()
         return Built(
@@ -243,7 +245,7 @@ class _Build:
         for number, group in enumerate(self.work.groups):
             name = ids[group.shape(self.work.options.tokens)]
             record = self.state.groups.get(str(number))
-            if record is not None and self.folder.holds(File(record["file"], record["sha256"], record["bytes"])):
+            if record is not None and all(map(self.folder.holds, files_of(record))):
                 self.reused += 1
                 done += record["plaintexts"]
             else:
@@ -252,15 +254,13 @@ class _Build:
         for name in dict.fromkeys(name for _, name in waiting):
             load_kernels(self._module(name))
         with warnings.catch_warnings(action="ignore"):
-            for number, data, record in self._encoded(waiting):
+            for number, (data, gates), record in self._encoded(waiting):
                 group = self.work.groups[number]
-                file = self.folder.write(f"weights/{number:04}-{self.state.key[:8]}.weights", data)
-                self.state.groups[str(number)] = {
-                    "file": file.path,
-                    "sha256": file.sha256,
-                    "bytes": file.bytes,
-                    **record,
-                }
+                name = f"weights/{number:04}-{self.state.key[:8]}"
+                if gates is not None:
+                    record["gates"] = written(self.folder.write(f"{name}.gates", gates))
+                file = self.folder.write(f"{name}.weights", data)
+                self.state.groups[str(number)] = {**written(file), **record}
                 self.folder.save(self.state)
                 self.changed = True
                 done += record["plaintexts"]
@@ -271,13 +271,14 @@ class _Build:
         part = min(done / max(self.work.plaintexts, 1), 1.0)
         self.progress(f"weights of {group.input}", self.first + (1 - self.first) * part)
 
-    def _encoded(self, waiting: Sequence[tuple[int, str]]) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    def _encoded(self, waiting: Sequence[tuple[int, str]]) -> Iterator[tuple[int, Bytes, dict[str, Any]]]:
         """Weights as bytes, in order; no more than ``threads`` groups are in memory."""
+        gates = self.work.options.gates > 0
         with ThreadPoolExecutor(self.threads) as pool:
-            running: list[tuple[int, Future[tuple[bytes, dict[str, Any]]]]] = []
+            running: list[tuple[int, Future[tuple[Bytes, dict[str, Any]]]]] = []
             for number, name in waiting:
                 group = self.work.groups[number]
-                running.append((number, pool.submit(encoded, self.modules[name], group, self.work.samples)))
+                running.append((number, pool.submit(encoded, self.modules[name], group, self.work.samples, gates)))
                 if len(running) == self.threads:
                     first, future = running.pop(0)
                     yield first, *future.result()
@@ -335,37 +336,19 @@ class _Build:
         )
 
 
-def encoded(module: Module, group: Group, samples: Samples) -> tuple[bytes, dict[str, Any]]:
-    """The encoded weights of a group as bytes, and what was noticed: ``zeros`` of its ``plaintexts``, results whose
-    errors have ``grown``, families that are too ``coarse``. Raises ``SlotError`` with the runtime's code for weights
-    that it refuses."""
-    sample = samples.get(group.input)
-    exponents = None if sample is None else sample.equalize
-    try:
-        made = Weights.encode(module, equalize=exponents, **weights_of(group, samples))
-    except Rejected as problem:
-        raise refused(problem, "", f"the weights of {group.input} can't be encoded: {{}}") from None
-    coarse = () if made.ranges is None else made.ranges.coarse
-    record = {
-        "plaintexts": len(module.encoded()),
-        "zeros": made.engine.zeros,
-        "grown": dict(made.grown),
-        "coarse": list(coarse),
-    }
-    return made.to_bytes(), record
-
-
 def _built_group(group: Group, program: str, tokens: int, record: Mapping[str, Any], samples: Samples) -> BuiltGroup:
     sample = samples.get(group.input)
+    weights, *gates = files_of(record)
     return BuiltGroup(
         program=program,
         input=group.input,
         tokens=tokens,
-        weights=File(record["file"], record["sha256"], record["bytes"]),
+        weights=weights,
         modules=tuple(
             LoraUpdate(m.name, output, m.d_out, m.d_in, m.rank, m.scaling) for output, m in enumerate(group.modules)
         ),
         equalize={} if sample is None else {name: tuple(map(int, e)) for name, e in sample.equalize.items()},
+        gates=gates[0] if gates else None,
     )
 
 

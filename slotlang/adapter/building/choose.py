@@ -41,21 +41,23 @@ class Choice:
         return frozenset().union(*(layout.steps for layout in self.layouts.values()))
 
 
-def choices(counts: Mapping[GroupShape, int], profile: Profile) -> list[Choice]:
-    """The best choice on each ring, the fastest first; ``counts``: how many groups have a shape."""
-    found = [choice for slots in SLOTS if (choice := _on_ring(counts, slots, profile)) is not None]
+def choices(counts: Mapping[GroupShape, int], profile: Profile, blocks: int = 1) -> list[Choice]:
+    """The best choice on each ring, the fastest first; ``counts``: how many groups have a shape; ``blocks``: into how
+    many ciphertexts intermediate results are divided at least, as far as ranks and ``FEWER`` allow it: a block of which
+    no rank is on is skipped."""
+    found = [choice for slots in SLOTS if (choice := _on_ring(counts, slots, profile, blocks)) is not None]
     return sorted(found, key=lambda choice: choice.seconds)
 
 
-def _on_ring(counts: Mapping[GroupShape, int], slots: int, profile: Profile) -> Choice | None:
+def _on_ring(counts: Mapping[GroupShape, int], slots: int, profile: Profile, blocks: int) -> Choice | None:
     layouts: dict[GroupShape, Layout] = {}
     for shape in counts:
-        tried = [_fastest(layout, profile) for layout in _plain(shape, slots)]
+        tried = [_fastest(layout, profile, blocks) for layout in _plain(shape, slots)]
         tried = [layout for layout in tried if layout.plaintexts <= MOST_PLAINTEXTS]
         if not tried:
             return None
         layouts[shape] = min(tried, key=lambda layout: (layout.seconds(profile), len(layout.steps)))
-    return _fewer_keys(counts, slots, layouts, profile)
+    return _fewer_keys(counts, slots, layouts, profile, blocks)
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,18 @@ class _Option:
 
 
 def _fewer_keys(
-    counts: Mapping[GroupShape, int], slots: int, layouts: Mapping[GroupShape, Layout], profile: Profile
+    counts: Mapping[GroupShape, int],
+    slots: int,
+    layouts: Mapping[GroupShape, Layout],
+    profile: Profile,
+    blocks: int,
 ) -> Choice:
     """Give up keys, one after the other, each time the one that costs the least time for all that go with it: every
     part takes the fastest way that needs none of the given up."""
     options: dict[tuple[GroupShape, int], list[_Option]] = {}
     for shape, layout in layouts.items():
         for number, part in enumerate(layout.parts):
-            ways = [replace(layout, parts=(way,)) for way in _options(layout, part.members)]
+            ways = [replace(layout, parts=(way,)) for way in _options(layout, part.members, blocks)]
             found = [_Option(way.parts[0], counts[shape] * way.seconds(profile), way.steps) for way in ways]
             options[shape, number] = sorted(found, key=lambda option: (option.seconds, len(option.steps)))
 
@@ -145,13 +151,15 @@ def _partitions(updates: Sequence[Update], most: int) -> list[list[tuple[int, ..
     return [alone] if lanes == alone else [alone, lanes]
 
 
-def _options(layout: Layout, members: tuple[int, ...]) -> list[Part]:
-    """The parts for these modules."""
+def _options(layout: Layout, members: tuple[int, ...], blocks: int = 1) -> list[Part]:
+    """The parts for these modules, of this many blocks at least, or of as many as there can be."""
     lanes = len(members)
     rows = layout.rows_of(Part(members, 1, 2, True))
     widest = min(layout.positions // lanes, power_from(rows))
+    least = max(1, widest // FEWER)
+    most = next((ranks for ranks in reversed(list(powers(least, widest))) if -(-rows // ranks) >= blocks), least)
     found = []
-    for ranks, radix, direct in product(powers(max(1, widest // FEWER), widest), RADICES, (True, False)):
+    for ranks, radix, direct in product(powers(least, most), RADICES, (True, False)):
         # of few copies every radix makes one stage
         copies = layout.positions // (ranks * lanes)
         if radix == RADICES[0] or radix <= copies:
@@ -159,10 +167,10 @@ def _options(layout: Layout, members: tuple[int, ...]) -> list[Part]:
     return found
 
 
-def _fastest(layout: Layout, profile: Profile) -> Layout:
+def _fastest(layout: Layout, profile: Profile, blocks: int) -> Layout:
     """The layout with the fastest parts, each chosen alone."""
     parts = []
     for part in layout.parts:
-        options = [replace(layout, parts=(option,)) for option in _options(layout, part.members)]
+        options = [replace(layout, parts=(option,)) for option in _options(layout, part.members, blocks)]
         parts.append(min(options, key=lambda one: (one.seconds(profile), len(one.steps))).parts[0] if options else part)
     return replace(layout, parts=tuple(parts))

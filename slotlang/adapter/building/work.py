@@ -15,7 +15,7 @@ import numpy as np
 
 from slotlang import __version__
 from slotlang.adapter.adapter import Adapter, LoraModule, Unusable, read_adapter
-from slotlang.adapter.building.choose import Choice, choices
+from slotlang.adapter.building.choose import FEWER, Choice, choices
 from slotlang.adapter.building.layout import GroupShape
 from slotlang.adapter.building.shared import Group, groups
 from slotlang.adapter.building.sizes import Sample, Samples
@@ -45,7 +45,9 @@ PROVING: Final = 8e-3
 class Options:
     """What is asked for. ``modules``: the only ones that are built, by paths or unique ends; where there are none,
     all that can be. ``table``: shared inputs in place of the known architectures', from the file ``table_file``.
-    ``activations``: channels x tokens by the names of modules. ``equalized``: inputs with activations are equalized."""
+    ``activations``: channels x tokens by the names of modules. ``equalized``: inputs with activations are
+    equalized. ``gates``: ranks can be chosen for each request, and lie in this many blocks, of which those without a
+    rank that is on are skipped; 0: they can't."""
 
     tokens: int
     precision: float
@@ -55,6 +57,7 @@ class Options:
     activations: Mapping[str, Any] = field(default_factory=dict, repr=False)
     equalized: bool = False
     base_changed: bool = False
+    gates: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ def prepare(directory: Path, options: Options, profile: Profile) -> Work:
         raise error("SL005", f"--tokens is a number from 1 to {1 << 13:,}, not {options.tokens:,}")
     if not 0 < options.precision < 1:
         raise error("SL005", f"--precision lies between 0 and 1, and {options.precision} does not")
+    if not 0 <= options.gates <= FEWER:
+        raise error("SL005", f"--gates is a number from 0 to {FEWER}, not {options.gates:,}")
     adapter = read_adapter(directory, base_changed=options.base_changed)
     source, digest = _source(directory, adapter)
     modules = _chosen(adapter, options.modules)
@@ -132,7 +137,9 @@ def prepare(directory: Path, options: Options, profile: Profile) -> Work:
     for group in made:
         by_shape[group.shape(options.tokens)].append(group)
     # primes of these sizes have kernels on doubles
-    rings = choices({shape: len(held) for shape, held in by_shape.items()}, profile.of_primes([BITS]))
+    rings = choices(
+        {shape: len(held) for shape, held in by_shape.items()}, profile.of_primes([BITS]), max(options.gates, 1)
+    )
     if not rings:
         worst = max(by_shape, key=lambda shape: shape.columns * max(u.rows for u in shape.updates))
         raise error(
@@ -206,6 +213,7 @@ def _key(options: Options, digest: str, made: Sequence[Group]) -> str:
         "groups": [[group.input, [module.name for module in group.modules]] for group in made],
         "activations": activations.hexdigest(),
         "equalized": options.equalized,
+        **({"gates": options.gates} if options.gates else {}),
         "versions": made_with(),
     }
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
