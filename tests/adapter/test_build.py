@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from slotlang.recheck import recheck
 from slotlang.service.manifest import Manifest
 from slotlang.source import Source
 from slotlang.validation.check import check_module
-from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
+from slotlang_runtime import Client, EvaluationKeys, Gates, SecretKey, Server, Weights
 from slotlang_runtime.module import Module
 
 OPTIONS = Options(tokens=256, precision=1e-3)
@@ -45,6 +46,11 @@ LAYOUT = {
     for layer in range(2)
     for name, rows in (("q_proj", 16), ("k_proj", 8))
     for key, shape in factors_layout(f"l.{layer}.attn.{name}", rows, 8, 2).items()
+}
+LAYOUT_OF_FOUR = {
+    key: shape
+    for name, rows in (("q_proj", 16), ("k_proj", 8))
+    for key, shape in factors_layout(f"l.0.attn.{name}", rows, 8, 4).items()
 }
 
 
@@ -326,6 +332,48 @@ def test_zero_plaintexts_are_counted(source: Path, tmp_path: Path) -> None:
     found = build(prepare(pruned, Options(256, 1e-3, ("l.0.attn.k_proj",)), find_profile()), tmp_path / "z", "z")
     # both matrices are zero
     assert found.zeros == found.plaintexts > 0
+
+
+@pytest.mark.filterwarnings("ignore::slotlang_runtime.BelowPrecision")
+def test_ranks_of_what_is_built_can_be_chosen(tmp_path: Path) -> None:
+    """Of two modules in one program, from one file of weights in the clear, which goes as the weights do."""
+    write_adapter(tmp_path / "four", LAYOUT_OF_FOUR, r=4, lora_alpha=6)
+    adapter = read_adapter(tmp_path / "four")
+    work = prepare(tmp_path / "four", replace(OPTIONS, gates=2), find_profile())
+    found = build(work, tmp_path / "gated", "gated")
+    assert all(layout.blocks(part) == 2 for layout in work.rings[0].layouts.values() for part in layout.parts)
+    (group,), (program,) = found.manifest.groups, found.manifest.programs
+    assert group.gates is not None and program.verdict == "proved"
+    module = loaded(found.path, program.file.path)
+    gates = Gates.from_bytes(module, (found.path / group.gates.path).read_bytes())
+    server = Server(Weights.from_bytes(module, (found.path / group.weights.path).read_bytes()), gates=gates)
+    secret = SecretKey(module.parameters.ring)
+    keys, client = EvaluationKeys.from_bytes(secret.evaluation_keys(module)), Client(module, secret)
+    x = np.random.default_rng(5).standard_normal((8, 256))
+    upload, products = client.encrypt(x=x), []
+    for ranks in ({}, {"y0": [1]}, {"y0": [1, 3], "y1": [0, 2]}, {"y0": [], "y1": [3]}):
+        answer = server.evaluate(upload, keys, ranks=ranks)
+        products.append(answer.counts["plain_products"])
+        y = client.decrypt(answer.data)
+        for update in group.modules:
+            made, on = adapter.modules[update.name], ranks.get(f"y{update.output}", range(4))
+            want = made.scaling * made.up[:, on] @ (made.down[on] @ x)
+            off = y[f"y{update.output}"] - want
+            assert np.sqrt(np.mean(off**2)) <= module.error[f"y{update.output}"]
+    # one module shares its plaintexts with the other: both have to leave out the same block
+    assert products[0] == len(module.encoded()) and products[2] == products[0] // 2
+    assert products[0] >= products[1] >= products[2] and products[3] <= products[2]
+    # built again, and with the file damaged
+    again = build(work, found.path, "gated")
+    assert not again.changed and again.manifest == found.manifest
+    path = found.path / group.gates.path
+    before = path.read_bytes()
+    path.write_bytes(before[:-1])
+    assert build(work, found.path, "gated").changed and path.read_bytes() == before
+    # without gates it is another build, and the file goes
+    without = prepare(tmp_path / "four", OPTIONS, find_profile())
+    assert build(without, found.path, "gated").manifest.groups[0].gates is None
+    assert not path.exists()
 
 
 @pytest.mark.slow

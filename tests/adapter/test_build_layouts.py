@@ -90,6 +90,20 @@ def test_lanes_share_rotations_and_are_chosen() -> None:
     assert switches[0] < 2 * switches[1]
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 4])
+def test_ranks_lie_in_blocks_where_they_shall_be_skipped(blocks: int) -> None:
+    """Of few ranks there are as many blocks as can be. Products do not get more."""
+    shape, small = GroupShape(4096, 8, (Update(4096, 16),)), GroupShape(64, 8, (Update(64, 2),))
+    for slots in (2048, 4096, 8192):
+        plain, found = (
+            next(c for c in choices({shape: 1, small: 1}, PROFILE, least) if c.slots == slots) for least in (1, blocks)
+        )
+        layout = found.layouts[shape]
+        assert [layout.blocks(part) for part in layout.parts] == [blocks]
+        assert layout.plaintexts == plain.layouts[shape].plaintexts
+        assert all(found.layouts[small].blocks(part) <= 2 for part in found.layouts[small].parts)
+
+
 def test_keys_are_saved_for_time(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {
         GroupShape(384, 8, (Update(384, 8),) * 3): 12,

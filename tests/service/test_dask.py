@@ -21,6 +21,7 @@ from slotlang.service.dask import Memory, Scheduler, Workers
 from slotlang.service.evaluator import Done, Job, Placed, Station
 from slotlang.service.manifest import File
 from slotlang.service.problems import Refusal
+from slotlang.service.protocol import Item
 from slotlang.service.tokens import Tenant
 from slotlang_runtime import Rejected, SecretKey
 
@@ -194,6 +195,30 @@ def test_the_only_worker_is_used_again_when_it_is_back(world: World, monkeypatch
 def test_a_job_waits_for_a_worker_and_not_for_ever(world: World) -> None:
     with pytest.raises(Refusal, match="SL575: no worker ended this"):
         evaluated(Pretended(), world.job(0), seconds=0.1)
+
+
+def test_a_worker_asks_for_the_weights_in_the_clear_for_a_gate(tmp_path: Path) -> None:
+    """And not for the encoded ones."""
+    build(tmp_path / "service", gates=True)
+    adapters = Adapters(tmp_path / "service", Station(1 << 30, 1 << 30))
+    asyncio.run(adapters.scan())
+    adapter = adapters.get(Tenant("a", False, None, 0.0), "tiny")
+    client = Adapter.from_bytes(adapter.client)
+    crypto = Crypto(client, SecretKey(client.ring))
+    keys = crypto.evaluation_keys()
+    (tmp_path / "keys").write_bytes(keys)
+    x, group = np.random.default_rng(1).standard_normal((D, 2)), adapter.manifest.groups[0]
+    placed = Placed(tmp_path, File("keys", hashlib.sha256(keys).hexdigest()))
+    upload, pool = crypto.encrypt(client.groups[0], x), Pretended(A)
+    for ranks in ((1,), (1,), (0, 2)):
+        item = Item("0", (LAYERS[0],), {LAYERS[0]: ranks})
+        job = Job(adapter.program(group), adapter.weights(group), placed, upload, *adapter.gates(group, item))
+        (done,) = evaluated(pool, job)
+        (y,) = crypto.decrypt(client.groups[0], done.results)
+        assert np.abs(y.T - update_of(LAYERS[0], x.T, ranks=list(ranks))).max() < 1e-3
+        assert done.skipped == 4
+    given = Counter(kind for _, kind, _ in pool.given)
+    assert given["gates"] == 2 and given["weights"] == 0
 
 
 def test_what_a_client_did_wrong_is_not_tried_again(world: World) -> None:

@@ -4,10 +4,7 @@ idempotency key stands for."""
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from repository import ROOT
+from command_line import Ended, slotlang
 from served import LAYERS, RANK, TOKENS, D, Process, build, update_of
 
 from slotlang.client import AsyncSession, ServiceProblem, Session
@@ -276,20 +273,21 @@ def test_a_model_chooses_ranks_for_each_input(session: Session) -> None:
     assert np.array_equal(model.layers[FIRST].forward(up), up)
 
 
-def test_the_command_takes_ranks(service: Process, token: str, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", X)
+def test_the_command_takes_ranks(service: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLOTLANG_TOKEN", token)
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
 
-    def run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "slotlang", "client", "update", service.url, ",".join(LAYERS[:2]), "x.npy"]
-        command += ["-o", "y.npz", "--model", "gated", "--json", *options]
-        environment = {"PYTHONPATH": str(ROOT), "SLOTLANG_TOKEN": token, "HOME": str(tmp_path)}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    def run(*options: str) -> Ended:
+        names = ",".join(LAYERS[:2])
+        return slotlang("client", "update", service.url, names, "x.npy", "-o", "y.npz", "--model", "gated", *options)
 
     ended = run("--ranks", f"{FIRST}=3,0", "--ranks", f"{LAYERS[1]}=none")
-    assert ended.returncode == 0, ended.stderr
-    found = np.load(tmp_path / "y.npz")
+    assert (ended.status, ended.err) == (0, "")
+    found = np.load("y.npz")
     assert np.abs(found[FIRST] - update_of(FIRST, X, ranks=[0, 3])).max() < 1e-3 and not found[LAYERS[1]].any()
-    wrong = run("--ranks", "4")
-    assert wrong.returncode == 2
-    assert [e["code"] for e in json.loads(wrong.stdout)["diagnostics"]] == ["SL586"]
-    assert run("--ranks", "a").returncode == run("--ranks", "1", "--ranks", "2").returncode == 2
+    assert run("--ranks", "1,2").status == 0
+    assert np.abs(np.load("y.npz")[FIRST] - update_of(FIRST, X, ranks=[1, 2])).max() < 1e-3
+    for options, code in ((["4"], "SL586"), (["nothing=1"], "SL586"), (["a"], "SL005"), (["1", "2"], "SL005")):
+        refused = run(*(word for option in options for word in ("--ranks", option)))
+        assert refused.status == 2 and refused.err.startswith(f"error[{code}]"), refused.err

@@ -411,6 +411,19 @@ def test_what_is_held_is_bounded_and_what_is_in_use_stays() -> None:
     assert cache.bytes == 6 and loads[-1] == "c"
 
 
+def test_what_shall_not_be_pinned_goes_first() -> None:
+    cache: Cache[str] = Cache(10, share=0.9)
+    with cache.use("gated", lambda: ("gated", 5), pin=False), cache.use("whole", lambda: ("whole", 5)):
+        pass
+    with cache.use("next", lambda: ("next", 5), pin=False):
+        pass
+    hits: list[bool] = []
+    cache._noted = hits.append
+    with cache.use("whole", lambda: ("whole", 5)), cache.use("gated", lambda: ("gated", 5), pin=False):
+        pass
+    assert hits == [True, False]
+
+
 def test_a_cyclic_sweep_finds_what_is_pinned() -> None:
     """An LRU of nine tenths of what is swept through never hits."""
     now, hits = [0.0], list[bool]()
