@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
@@ -152,9 +153,6 @@ class Station:
         module = self.program(hashes["program"], lambda: load("program"))
 
         def server() -> tuple[Server, int]:
-            if gate:
-                weights = Gates.from_bytes(module, load("gates")).encoded(gate)
-                return Server(weights), encoded_bytes(weights)
             if self.mapped is not None:
                 found = self.mapped.weights(module, hashes["program"], hashes["weights"], lambda: load("weights"))
                 if found is not None:
@@ -168,15 +166,25 @@ class Station:
             # as they came, and as kernels read them: both polynomials
             return made, len(data) + 2 * words_bytes(made.ring, len(data))
 
-        # whoever asks for many gates takes nobody's pinned room
-        name = hashes["program"], hashes["gates" if gate else "weights"], gate
-        held = self.servers.use(name, server, pin=not gate)
+        whole = hashes["program"], hashes["weights"]
+        held = self._gated(module, hashes, gate, load) if gate else self.servers.use(whole, server)
         with held as evaluating, self.keys.use(hashes["keys"], own_keys) as keys:
             loaded = time.perf_counter()
             # a part of a request's bytes as it lies there
             answer = evaluating.evaluate(upload, keys)  # type: ignore[arg-type]
             skipped = max(0, module.counts.get("plain_products", 0) - answer.counts["plain_products"]) if gate else 0
             return Done(answer.data, loaded - start, time.perf_counter() - loaded, skipped)
+
+    def _gated(
+        self, module: Module, hashes: Hashes, gate: Gate, load: Callable[[Kind], bytes]
+    ) -> AbstractContextManager[Server]:
+        """A server with the weights for a gate. Whoever asks for many gates takes nobody's pinned room."""
+
+        def server() -> tuple[Server, int]:
+            weights = Gates.from_bytes(module, load("gates")).encoded(gate)
+            return Server(weights), encoded_bytes(weights)
+
+        return self.servers.use((hashes["program"], hashes["gates"], gate), server, pin=False)
 
 
 class Threads:
