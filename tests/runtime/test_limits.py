@@ -384,6 +384,7 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "BEYOND_PROMISE": "SL538",
         "NOT_EQUALIZED": "SL541",
         "EQUALIZED_OTHERWISE": "SL542",
+        "BAD_RANKS": "SL586",
     }
     titles = {code: EXPLANATIONS[code].split("\n")[0] for code in codes.values()}
     assert titles == {
@@ -402,6 +403,7 @@ def test_codes_of_the_runtime_are_explained() -> None:
         "SL538": "With these weights errors are larger than promised.",
         "SL541": "This input can't be equalized by these exponents.",
         "SL542": "An upload is equalized otherwise than the weights expect.",
+        "SL586": "Ranks of a module can't be chosen so.",
     }
 
 
