@@ -40,6 +40,8 @@ class Arithmetic:
     ``tidy``, ``calm`` in transforms; ``final`` and ``last`` to what is stored. ``centred(x, p, v, other)``: a
     coefficient modulo another prime, taken around 0, modulo p. ``lowered(x, p, v, other)``: what a division by the
     other prime subtracts, from coefficients modulo the divisor. ``other``: a row of the table of pairs (``tables.py``).
+    ``shifted(number, p, v, s)``: the integer number - 2^(bits-1) modulo p, of words below 2^bits, where s is
+    ``shift(c, bits)`` in all lanes, of the prime's constants at address c.
 
     Sums of products: ``begin(c)``, ``gather(sum, x, factor)`` at most MOST times, ``fold(sum, c)``: a residue for
     ``red``.
@@ -68,6 +70,8 @@ class Arithmetic:
     last: Any
     centred: Any
     lowered: Any
+    shift: Any
+    shifted: Any
     begin: Any
     gather: Any
     fold: Any

@@ -11,7 +11,8 @@ import numpy as np
 
 from slotlang_runtime.coding import Coder
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plaintexts, saved_results
-from slotlang_runtime.kernels.operations import ResidueOperations
+from slotlang_runtime.kernels.compact import Compact, compact_bytes, compacted, expanded
+from slotlang_runtime.kernels.operations import Encoded, ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
 from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.kernels.team import Team
@@ -46,7 +47,7 @@ class ResidueEngine:
     note = ""
     parallel = True
 
-    def __init__(self, module: Module, ring: ResidueRing, plain: dict[Name, Plaintext | None]) -> None:
+    def __init__(self, module: Module, ring: ResidueRing, plain: Mapping[Name, Encoded | None]) -> None:
         self.module, self.ring, self.plain = module, ring, plain
 
     @classmethod
@@ -72,11 +73,34 @@ class ResidueEngine:
         """Plaintexts that are zero everywhere."""
         return sum(plain is None for plain in self.plain.values())
 
+    @property
+    def bytes(self) -> int:
+        """Memory of the plaintexts."""
+        step = 8 * self.ring.stride
+        return sum(
+            compact_bytes(plain.bits, self.ring.degree) if isinstance(plain, Compact) else step * plain.rows.count
+            for plain in self.plain.values()
+            if plain is not None
+        )
+
+    def compact(self) -> ResidueEngine:
+        """The same weights as coefficients, which are expanded when they are used."""
+        families, plain = self.module.encoded(), dict[Name, Encoded | None]()
+        for name, held in self.plain.items():
+            plain[name] = compacted(self.ring, held, families[name].added) if isinstance(held, Plaintext) else held
+        return ResidueEngine(self.module, self.ring, plain)
+
+    def expanded(self) -> ResidueEngine:
+        """The same weights as residues."""
+        plain = {n: expanded(self.ring, held) if isinstance(held, Compact) else held for n, held in self.plain.items()}
+        return ResidueEngine(self.module, self.ring, plain)
+
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""
         families, made = self.module.encoded(), dict[str, bytes | None]()
-        for name, plain in self.plain.items():
+        for name, held in self.plain.items():
             made[repr(name)] = None
+            plain = expanded(self.ring, held) if isinstance(held, Compact) else held
             if plain is not None:
                 words = self.ring.plaintext_words(plain, families[name].added)
                 made[repr(name)] = plaintext_record(self.ring.ring, words, plain.level, plain.scale)
