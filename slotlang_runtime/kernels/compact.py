@@ -2,7 +2,7 @@
 
 An encoded plaintext is a polynomial of integers about as large as its scale. Its residues, transformed modulo every
 prime and eight bytes each, take several times as much memory. The residues that come of its coefficients are the same,
-so all that is computed with them is the same, bit for bit.
+so all that is computed with them is the same, bit for bit. Of real slots, half of the coefficients say all.
 """
 
 from __future__ import annotations
@@ -26,19 +26,25 @@ MOST_BITS = {"doubles": 51, "words": 63}
 @dataclass(eq=False, slots=True)
 class Compact:
     """A plaintext at a level, and its scale, as coefficients of so many bits each, at an address (``compacting.py``).
-    ``added``: it is added, and is not a factor of products."""
+    ``half``: of real slots, of which half of the coefficients are kept. ``added``: it is added, and is not a factor of
+    products."""
 
     memory: Array = field(repr=False)
     at: int
     bits: int
+    half: bool
     level: int
     scale: float
     added: bool
 
+    def bytes(self, degree: int) -> int:
+        """The memory it takes."""
+        return compact_bytes(self.bits, degree // 2 if self.half else degree)
 
-def compact_bytes(bits: int, degree: int) -> int:
-    """Bytes of a polynomial with coefficients of so many bits, and of what is read behind them."""
-    return bits * degree // 8 + LINE
+
+def compact_bytes(bits: int, count: int) -> int:
+    """Bytes of so many coefficients of so many bits, and of what is read behind them."""
+    return bits * count // 8 + LINE
 
 
 def compacted(ring: ResidueRing, plain: Plaintext, added: bool) -> Compact | Plaintext:
@@ -62,7 +68,7 @@ def expanded(ring: ResidueRing, plain: Compact) -> Plaintext:
 
 def expand(ring: ResidueRing, kernels: Any, plains: Sequence[Compact], rows: Rows) -> None:
     """Expand plaintexts of one level, either all factors or all added, to rows that follow each other."""
-    at, bits = addresses(plain.at for plain in plains), addresses(plain.bits for plain in plains)
+    at, bits = addresses(plain.at for plain in plains), addresses(plain.bits + (plain.half << 8) for plain in plains)
     primes = ring.primes(plains[0].level)
     layout = primes, ring.degree, ring.stride, ring.table
     kernels.expanded(at[1], bits[1], rows.at, len(plains), not plains[0].added, *layout)
@@ -85,12 +91,16 @@ def _integers(ring: ResidueRing, words: Words) -> npt.NDArray[np.int64] | None:
 
 def _packed(ring: ResidueRing, numbers: npt.NDArray[np.int64], plain: Plaintext, added: bool) -> Compact | None:
     """The compact form of these coefficients; None where they have too many bits."""
-    bits = max(int(numbers.max()).bit_length(), int(~numbers.min()).bit_length() if numbers.min() < 0 else 0) + 1
+    bits = int(np.maximum(numbers, ~numbers).max()).bit_length() + 1
     if bits > MOST_BITS[ring.kernels.kind]:
         return None
-    memory = np.empty(compact_bytes(bits, ring.degree) + LINE, np.uint8)
+    quarter, middle = ring.degree // 4, ring.degree // 2
+    half = not numbers[middle] and np.array_equal(numbers[1:middle], -numbers[:middle:-1])
+    if half:
+        numbers = np.concatenate([numbers[: quarter + 1], numbers[middle - 1 : quarter : -1]])
+    memory = np.empty(compact_bytes(bits, len(numbers)) + LINE, np.uint8)
     at = int(memory.ctypes.data)
     at += -at % LINE
     counted = (numbers + (1 << (bits - 1))).view(np.uint64)
-    ring.kernels.shrunk(counted.ctypes.data, at, ring.degree, bits)
-    return Compact(memory, at, bits, plain.level, plain.scale, added)
+    ring.kernels.shrunk(counted.ctypes.data, at, len(numbers), bits)
+    return Compact(memory, at, bits, half, plain.level, plain.scale, added)

@@ -4,6 +4,9 @@ A coefficient c takes ``bits`` bits, as the number c + 2^(bits-1) from 0 on. Eac
 of its own: lane l holds the coefficients l, l + 8, l + 16, ..., lowest bits first, in words that stand eight apart. So
 eight coefficients are read by two loads, whatever their bits, and go into the first levels of a transform as they are.
 Behind the streams are eight words more, which are read and not used.
+
+Of real slots a plaintext does not change under X -> 1/X. Then half of the coefficients are kept, in the order of
+``transforms.half_of``, and half of the transform is computed.
 """
 
 from __future__ import annotations
@@ -53,13 +56,14 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     right = operation(U, (U, N), lambda b, x, count: b.lshr(x, splat(b, count)))
     either = operation(U, (U, U), lambda b, x, y: b.or_(x, y))
     nothing = operation(U, (A,), lambda b, x: constant(WORD, 0))
-    forward_of, _ = transforms(o)
+    put_back = o.put_back
+    forward_of, half_of, _ = transforms(o)
 
     @inlined
     def coefficients(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
         return shifted(numbers(x, j, other[0]), p, v, other[1])
 
-    forward = forward_of(coefficients)
+    forward, half = forward_of(coefficients), half_of(coefficients)
 
     @kernel(4)
     def shrunk(x, y, n_, bits_):  # type: ignore[no-untyped-def]
@@ -78,15 +82,23 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
 
     @split(9)
     def expanded(x, bits, y, count, factors, primes_, n_, stride_, tables, part, parts):  # type: ignore[no-untyped-def]
-        # plaintext t, of ``bits`` bits each, to rows t·primes + j of y: transformed modulo prime j, and as factors of
-        # sums of products, if so
+        # plaintext t, of ``bits`` bits each and 256 more where half of it is kept, to rows t·primes + j of y:
+        # transformed modulo prime j, and as factors of sums of products, if so
         primes, n, stride = N(primes_), N(n_), N(stride_)
         for r in range(part, N(count) * primes, parts):
             t, j = r // primes, r % primes
-            to, table, width = row(y, stride, r), tables + A(40 * j), word(bits, t)
-            forward(word(x, t), to, n, table, (N(width), splat_(shift(word(table, 4), width))))
+            to, table, width = row(y, stride, r), tables + A(40 * j), word(bits, t) & A(0xFF)
+            other, end = (N(width), splat_(shift(word(table, 4), width))), n
+            if word(bits, t) > A(0xFF):
+                end = n // 2
+                half(word(x, t), to, n, table, other)
+            else:
+                forward(word(x, t), to, n, table, other)
             if factors:
-                for b in range(0, n, 8):
+                for b in range(0, end, 8):
                     store(to, b, factor(load(to, b)))
+            if end < n:
+                for b in range(0, end, 8):
+                    put_back(to, n - 1 - b, load(to, b))
 
     return {f.__name__: f for f in (shrunk, expanded)}

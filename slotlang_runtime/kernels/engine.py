@@ -11,7 +11,7 @@ import numpy as np
 
 from slotlang_runtime.coding import Coder
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plaintexts, saved_results
-from slotlang_runtime.kernels.compact import Compact, compact_bytes, compacted, expanded
+from slotlang_runtime.kernels.compact import Compact, compacted, expanded
 from slotlang_runtime.kernels.operations import Encoded, ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
 from slotlang_runtime.kernels.selftest import tested
@@ -78,7 +78,7 @@ class ResidueEngine:
         """Memory of the plaintexts."""
         step = 8 * self.ring.stride
         return sum(
-            compact_bytes(plain.bits, self.ring.degree) if isinstance(plain, Compact) else step * plain.rows.count
+            plain.bytes(self.ring.degree) if isinstance(plain, Compact) else step * plain.rows.count
             for plain in self.plain.values()
             if plain is not None
         )
