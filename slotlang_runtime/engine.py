@@ -60,6 +60,10 @@ class Engine(Protocol):
     def bytes(self) -> int:
         """Memory of the encoded weights."""
 
+    @property
+    def expanded_bytes(self) -> int:
+        """Memory of ``expanded``."""
+
     def compact(self) -> Engine:
         """The same weights in a form that takes less memory, and more time when they are used; itself where there is
         none."""
@@ -125,6 +129,11 @@ class SealEngine:
         """Memory of the plaintexts."""
         primes = [len(self.ring.primes(f.level)) for n, f in self.module.encoded().items() if self.plain[n] is not None]
         return 8 * self.ring.degree * sum(primes)
+
+    @property
+    def expanded_bytes(self) -> int:
+        """The same."""
+        return self.bytes
 
     def compact(self) -> SealEngine:
         """SEAL multiplies by residues alone."""

@@ -67,6 +67,11 @@ class Weights:
         """The memory that the encoded weights take."""
         return self.engine.bytes
 
+    @property
+    def expanded_bytes(self) -> int:
+        """The memory that ``expanded`` takes."""
+        return self.engine.expanded_bytes
+
     def compact(self) -> Weights:
         """The same weights in less memory: compiled kernels keep integer coefficients, in the bits that they need, and
         expand them in each evaluation. Results are the same, bit for bit. Other kernels have one form."""

@@ -21,6 +21,10 @@ _UNUSED = 60.0
 """Seconds without a use, after which what is pinned is held as everything else is."""
 
 
+_OFTEN = 1.0
+"""Seconds between two looks for what nobody uses."""
+
+
 @dataclass
 class _Entry(Generic[Value]):
     value: Value
@@ -48,6 +52,7 @@ class Cache(Generic[Value]):
         self._loading: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
         self._bytes = 0
+        self._looked = -_OFTEN
 
     @property
     def bytes(self) -> int:
@@ -57,14 +62,26 @@ class Cache(Generic[Value]):
     def __len__(self) -> int:
         return len(self._held)
 
+    def holds(self, name: Hashable) -> bool:
+        """Whether the value of a name is held now."""
+        return name in self._held
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more may be pinned."""
+        with self._lock:
+            return self._room(size)
+
     @contextmanager
-    def use(self, name: Hashable, load: Callable[[], tuple[Value, int]]) -> Iterator[Value]:
+    def use(
+        self, name: Hashable, load: Callable[[], tuple[Value, int]], *, pin: bool = True
+    ) -> Iterator[Value]:
         """The value of a name, which ``load`` makes with its size in bytes where it is not held. It stays until the end
-        of the ``with``. What ``load`` raises is raised, and nothing is held."""
+        of the ``with``. ``pin``: longer, where it may be pinned. What ``load`` raises is raised, and nothing is
+        held."""
         entry = self._taken(name)
         self._noted(entry is not None)
         if entry is None:
-            entry = self._loaded(name, load)
+            entry = self._loaded(name, load, pin)
         try:
             yield entry.value
         finally:
@@ -81,7 +98,7 @@ class Cache(Generic[Value]):
                 self._held.move_to_end(name)
             return entry
 
-    def _loaded(self, name: Hashable, load: Callable[[], tuple[Value, int]]) -> _Entry[Value]:
+    def _loaded(self, name: Hashable, load: Callable[[], tuple[Value, int]], pin: bool) -> _Entry[Value]:
         with self._lock:
             loading = self._loading.setdefault(name, threading.Lock())
         with loading:
@@ -94,14 +111,15 @@ class Cache(Generic[Value]):
                 self._loading.pop(name, None)
                 entry = self._held[name] = _Entry(value, size, uses=1, used=self._clock())
                 self._bytes += size
-                entry.pinned = self._room(size)
+                entry.pinned = pin and self._room(size)
                 self._pinned += size * entry.pinned
                 self._shrink()
             return entry
 
     def _room(self, size: int) -> bool:
         """Whether this much more may be pinned, once what nobody uses any more is let go."""
-        if self._pinned + size > self._pinnable:
+        if self._pinned + size > self._pinnable and size <= self._pinnable and self._looked + _OFTEN <= self._clock():
+            self._looked = self._clock()
             for entry in self._held.values():
                 if entry.pinned and not entry.uses and entry.used + _UNUSED <= self._clock():
                     entry.pinned = False

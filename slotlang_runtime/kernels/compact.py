@@ -41,6 +41,11 @@ class Compact:
         """The memory it takes."""
         return compact_bytes(self.bits, degree // 2 if self.half else degree)
 
+    def content(self, degree: int) -> memoryview:
+        """That memory."""
+        start = self.at - int(self.memory.ctypes.data)
+        return memoryview(self.memory)[start : start + self.bytes(degree)]
+
 
 def compact_bytes(bits: int, count: int) -> int:
     """Bytes of so many coefficients of so many bits, and of what is read behind them."""
@@ -59,9 +64,9 @@ def compacted(ring: ResidueRing, plain: Plaintext, added: bool) -> Compact | Pla
     return plain
 
 
-def expanded(ring: ResidueRing, plain: Compact) -> Plaintext:
-    """The plaintext of a compact one."""
-    rows = ring.rows(ring.primes(plain.level))
+def expanded(ring: ResidueRing, plain: Compact, rows: Rows | None = None) -> Plaintext:
+    """The plaintext of a compact one, in these rows or new ones."""
+    rows = rows or ring.rows(ring.primes(plain.level))
     expand(ring, ring.kernels, [plain], rows)
     return Plaintext(rows, plain.level, plain.scale)
 

@@ -76,12 +76,16 @@ class ResidueEngine:
     @property
     def bytes(self) -> int:
         """Memory of the plaintexts."""
-        step = 8 * self.ring.stride
-        return sum(
-            plain.bytes(self.ring.degree) if isinstance(plain, Compact) else step * plain.rows.count
-            for plain in self.plain.values()
-            if plain is not None
-        )
+        held = (plain for plain in self.plain.values() if plain is not None)
+        return sum(p.bytes(self.ring.degree) if isinstance(p, Compact) else self._whole(p) for p in held)
+
+    @property
+    def expanded_bytes(self) -> int:
+        """Memory of the plaintexts as residues."""
+        return sum(self._whole(plain) for plain in self.plain.values() if plain is not None)
+
+    def _whole(self, plain: Encoded) -> int:
+        return 8 * self.ring.stride * self.ring.primes(plain.level)
 
     def compact(self) -> ResidueEngine:
         """The same weights as coefficients, which are expanded when they are used."""
@@ -92,8 +96,11 @@ class ResidueEngine:
 
     def expanded(self) -> ResidueEngine:
         """The same weights as residues."""
-        plain = {n: expanded(self.ring, held) if isinstance(held, Compact) else held for n, held in self.plain.items()}
-        return ResidueEngine(self.module, self.ring, plain)
+        ring, plain = self.ring, dict[Name, Encoded | None]()
+        for name, held in self.plain.items():
+            compact = isinstance(held, Compact)
+            plain[name] = expanded(ring, held, ring.kept_rows(ring.primes(held.level))) if compact else held
+        return ResidueEngine(self.module, ring, plain)
 
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""
@@ -149,4 +156,4 @@ def _plaintext(ring: ResidueRing, family: Plaintexts, words: Words | None) -> Pl
     if words is None:
         return None
     scale = ring.ring.plaintext_scale(family.level, family.products, family.added)
-    return ring.plaintext(words, family.level, scale, family.added)
+    return ring.plaintext(words, family.level, scale, family.added, ring.kept_rows(ring.primes(family.level)))

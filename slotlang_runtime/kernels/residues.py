@@ -123,6 +123,10 @@ class ResidueRing:
         """Memory for so many rows, of any content."""
         return Rows(count, self.stride, self._free[count])
 
+    def kept_rows(self, count: int) -> Rows:
+        """The same for what is kept: its memory is not used again here, but the system's once it is given up."""
+        return Rows(count, self.stride, [])
+
     def view(self, rows: Rows) -> Array:
         """The rows as an array, with the room behind each."""
         kind = self.tables.arithmetic.type
@@ -168,10 +172,10 @@ class ResidueRing:
                 self.table,
             )
 
-    def plaintext(self, words: Words, level: int, scale: float, added: bool) -> Plaintext:
-        """A plaintext from its residues, primes x degree."""
+    def plaintext(self, words: Words, level: int, scale: float, added: bool, rows: Rows | None = None) -> Plaintext:
+        """A plaintext from its residues, primes x degree, in these rows or new ones."""
         primes = self.primes(level)
-        rows = self.rows(primes)
+        rows = rows or self.rows(primes)
         if added:
             self._read(words, rows, primes)
         else:

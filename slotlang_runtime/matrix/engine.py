@@ -75,6 +75,11 @@ class MatrixEngine:
             return self._seal.bytes
         return sum(c.number.bit_length() // 8 + 1 for c in self.constants.values() if c is not None)
 
+    @property
+    def expanded_bytes(self) -> int:
+        """The same."""
+        return self.bytes
+
     def compact(self) -> MatrixEngine:
         """Itself: these are integers."""
         return self
