@@ -57,7 +57,7 @@ class Engine(Protocol):
         """The number of plaintexts that are zero everywhere; operations on them are left out."""
 
     @property
-    def bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """Memory of the encoded weights."""
 
     @property
@@ -125,7 +125,7 @@ class SealEngine:
         return sum(plain is None for plain in self.plain.values())
 
     @property
-    def bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """Memory of the plaintexts."""
         primes = [len(self.ring.primes(f.level)) for n, f in self.module.encoded().items() if self.plain[n] is not None]
         return 8 * self.ring.degree * sum(primes)
@@ -133,7 +133,7 @@ class SealEngine:
     @property
     def expanded_bytes(self) -> int:
         """The same."""
-        return self.bytes
+        return self.memory_bytes
 
     def compact(self) -> SealEngine:
         """SEAL multiplies by residues alone."""

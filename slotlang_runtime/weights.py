@@ -63,9 +63,9 @@ class Weights:
         return self.engine.note
 
     @property
-    def bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """The memory that the encoded weights take."""
-        return self.engine.bytes
+        return self.engine.memory_bytes
 
     @property
     def expanded_bytes(self) -> int:

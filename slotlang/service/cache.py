@@ -72,9 +72,7 @@ class Cache(Generic[Value]):
             return self._room(size)
 
     @contextmanager
-    def use(
-        self, name: Hashable, load: Callable[[], tuple[Value, int]], *, pin: bool = True
-    ) -> Iterator[Value]:
+    def use(self, name: Hashable, load: Callable[[], tuple[Value, int]], *, pin: bool = True) -> Iterator[Value]:
         """The value of a name, which ``load`` makes with its size in bytes where it is not held. It stays until the end
         of the ``with``. ``pin``: longer, where it may be pinned. What ``load`` raises is raised, and nothing is
         held."""

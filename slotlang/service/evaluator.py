@@ -101,7 +101,7 @@ class Evaluator(Protocol):
 
 
 PINNED = 0.75
-"""The share of the memory for weights that is pinned: the most that expanded weights take of it, beside compact ones."""
+"""The share of the memory for weights that is pinned, by expanded weights. Compact ones have the rest."""
 
 
 def words_bytes(ring: RingParameters, packed: int) -> int:
@@ -165,7 +165,7 @@ class Station:
                 found = self.mapped.weights(module, *name, lambda: load("weights"))
             if found is None:
                 found = Weights.from_bytes(module, load("weights")).compact()
-            return Server(found), found.bytes
+            return Server(found), found.memory_bytes
 
         expanded, one_form = (*name, "expanded"), module.kernel != "compiled"
         held: Server | None = None
@@ -179,7 +179,7 @@ class Station:
             def whole() -> tuple[Server, int]:
                 # given up by another thread a moment ago, where it is not held
                 made = (held or compact()[0]).weights.expanded()
-                return Server(made), made.bytes
+                return Server(made), made.memory_bytes
 
             yield stack.enter_context(self.servers.use(expanded, whole))
 

@@ -26,11 +26,12 @@ from typing import Any
 import numpy as np
 
 from slotlang.files import open_regular
-from slotlang_runtime.kernels.compact import MOST_BITS, Compact
+from slotlang_runtime.kernels.compact import Compact
 from slotlang_runtime.kernels.engine import ResidueEngine
 from slotlang_runtime.kernels.operations import Encoded
 from slotlang_runtime.kernels.residues import Plaintext, ResidueRing, Rows
 from slotlang_runtime.kernels.selftest import tested
+from slotlang_runtime.kernels.tables import MOST_BITS
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.seal.ring import Ring
@@ -187,7 +188,7 @@ def _plaintexts(
         elif 0 < form & 0xFF <= MOST_BITS[ring.kernels.kind] and form >> 8 in (0, 1):
             made = Compact(memory, first + at, form & 0xFF, form >> 8 == 1, level, scale, family.added)
             plain[name] = made
-            at += made.bytes(ring.degree)
+            at += made.size(ring.degree)
         else:
             return None
     return plain if at == len(memory) else None

@@ -15,12 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slotlang_runtime.kernels.residues import LINE, Plaintext, ResidueRing, Rows, addresses
-from slotlang_runtime.kernels.tables import Array
+from slotlang_runtime.kernels.residues import Plaintext, ResidueRing, Rows, addresses
+from slotlang_runtime.kernels.tables import LINE, MOST_BITS, Array, compact_bytes
 from slotlang_runtime.residues import Words
-
-MOST_BITS = {"doubles": 51, "words": 63}
-"""Bits of a coefficient with its sign that kernels expand, by their kind."""
 
 
 @dataclass(eq=False, slots=True)
@@ -37,19 +34,14 @@ class Compact:
     scale: float
     added: bool
 
-    def bytes(self, degree: int) -> int:
+    def size(self, degree: int) -> int:
         """The memory it takes."""
         return compact_bytes(self.bits, degree // 2 if self.half else degree)
 
     def content(self, degree: int) -> memoryview:
         """That memory."""
         start = self.at - int(self.memory.ctypes.data)
-        return memoryview(self.memory)[start : start + self.bytes(degree)]
-
-
-def compact_bytes(bits: int, count: int) -> int:
-    """Bytes of so many coefficients of so many bits, and of what is read behind them."""
-    return bits * count // 8 + LINE
+        return memoryview(self.memory)[start : start + self.size(degree)]
 
 
 def compacted(ring: ResidueRing, plain: Plaintext, added: bool) -> Compact | Plaintext:
@@ -91,7 +83,7 @@ def _integers(ring: ResidueRing, words: Words) -> npt.NDArray[np.int64] | None:
         others = modulus // prime
         total = total + row.astype(object) * (others * pow(others, -1, prime))
     centred = (total + modulus // 2) % modulus - modulus // 2
-    return centred.astype(np.int64) if -(1 << 62) <= centred.min() and centred.max() < 1 << 62 else None
+    return centred.astype(np.int64) if centred.min() >= -(1 << 62) and centred.max() < 1 << 62 else None
 
 
 def _packed(ring: ResidueRing, numbers: npt.NDArray[np.int64], plain: Plaintext, added: bool) -> Compact | None:

@@ -47,7 +47,7 @@ def _numbers(b: Any, x: Any, index: Any, bits: Any) -> Any:
 
 def kernels(o: Arithmetic) -> dict[str, Any]:
     """The kernels by name."""
-    load, store, peek, splat_, factor = o.load, o.store, o.peek, o.splat, o.factor
+    load, store, splat_, factor = o.load, o.store, o.splat, o.factor
     shift, shifted = o.shift, o.shifted
     numbers = operation(U, (A, N, N), _numbers)
     read = operation(U, (A, N), loaded(WORDS))

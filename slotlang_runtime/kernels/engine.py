@@ -74,10 +74,10 @@ class ResidueEngine:
         return sum(plain is None for plain in self.plain.values())
 
     @property
-    def bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """Memory of the plaintexts."""
         held = (plain for plain in self.plain.values() if plain is not None)
-        return sum(p.bytes(self.ring.degree) if isinstance(p, Compact) else self._whole(p) for p in held)
+        return sum(p.size(self.ring.degree) if isinstance(p, Compact) else self._whole(p) for p in held)
 
     @property
     def expanded_bytes(self) -> int:
@@ -98,8 +98,9 @@ class ResidueEngine:
         """The same weights as residues."""
         ring, plain = self.ring, dict[Name, Encoded | None]()
         for name, held in self.plain.items():
-            compact = isinstance(held, Compact)
-            plain[name] = expanded(ring, held, ring.kept_rows(ring.primes(held.level))) if compact else held
+            plain[name] = held
+            if isinstance(held, Compact):
+                plain[name] = expanded(ring, held, ring.kept_rows(ring.primes(held.level)))
         return ResidueEngine(self.module, ring, plain)
 
     def records(self) -> dict[str, bytes | None]:

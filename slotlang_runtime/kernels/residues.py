@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from slotlang_runtime.kernels.library import Kernels, kernels
-from slotlang_runtime.kernels.tables import LOW_BITS, Array, tables_of
+from slotlang_runtime.kernels.tables import LINE, LOW_BITS, Array, tables_of
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.parameters import DOUBLE_BITS
 from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import Ring
 
 LEAST_DEGREE = 4096
-LINE = 64
 
 
 class Rows:

@@ -69,16 +69,16 @@ class MatrixEngine:
         return sum(constant is None for constant in self.constants.values())
 
     @property
-    def bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """Memory of the constants: an integer each; of plaintexts, where SEAL's operations evaluate."""
         if self._seal is not None:
-            return self._seal.bytes
+            return self._seal.memory_bytes
         return sum(c.number.bit_length() // 8 + 1 for c in self.constants.values() if c is not None)
 
     @property
     def expanded_bytes(self) -> int:
         """The same."""
-        return self.bytes
+        return self.memory_bytes
 
     def compact(self) -> MatrixEngine:
         """Itself: these are integers."""

@@ -15,8 +15,9 @@ from worlds import PAIRS, World
 
 from slotlang.planning.parameters import Parameters
 from slotlang_runtime import Client, Rejected, Server, Weights
-from slotlang_runtime.kernels.compact import MOST_BITS, Compact, compacted, expanded
+from slotlang_runtime.kernels.compact import Compact, compacted, expanded
 from slotlang_runtime.kernels.residues import Plaintext, ResidueRing
+from slotlang_runtime.kernels.tables import MOST_BITS
 
 KINDS = {"doubles": (50, 40, 50), "words": (60, 40, 60)}
 REAL = """program products(n = 32, slots = 32)
@@ -69,7 +70,7 @@ def test_expanded_residues_are_those_of_the_transform(degree: int, kind: str, ad
         # with one prime, of 50 bits or more, all that is known of a coefficient is what is around 0
         assert made.bits == bits
         size = bits * (degree // 2 if real else degree) // 8
-        assert size < made.bytes(degree) == size + 64 <= made.memory.nbytes <= size + 128
+        assert size < made.size(degree) == size + 64 <= made.memory.nbytes <= size + 128
         again = ring.plaintext_words(expanded(ring, made), added)
         assert np.array_equal(again, ring.plaintext_words(plain, added))
 
@@ -120,11 +121,11 @@ def test_results_are_the_same(text: str, parameters: str) -> None:
 
 def test_a_program_of_real_size() -> None:
     text = (ROOT / "programs/rank_complex.slot").read_text()
-    here = World(text, Parameters(4096, (35, 35, 39), 20), sizes={"slots": 2048}, hide="none")
+    here = World(text, Parameters(8192, (40, 40, 40, 40), 25), hide="none")
     compact = here.encoded.compact()
     assert Server(compact).evaluate(here.upload, here.keys).data == here.answer().data
-    # complex weights of about 16 bits, where residues take 128
-    assert 5 < here.encoded.bytes / compact.bytes
+    # complex weights of about 20 bits, where residues take 192
+    assert here.encoded.memory_bytes / compact.memory_bytes > 5
 
 
 def test_threads_expand_at_once() -> None:
@@ -145,11 +146,11 @@ def test_memory_is_that_of_the_arrays() -> None:
     whole = sum(p.rows.memory.nbytes for p in plain.values())
     small = sum(p.memory.nbytes for p in held.values())
     # rows and streams begin with a line of the cache
-    assert whole - 64 * len(plain) == here.encoded.bytes == here.encoded.expanded_bytes == compact.expanded_bytes
-    assert small - 64 * len(held) == compact.bytes
-    assert compact.expanded().bytes == here.encoded.bytes
+    assert whole - 64 * len(plain) == here.encoded.memory_bytes == here.encoded.expanded_bytes == compact.expanded_bytes
+    assert small - 64 * len(held) == compact.memory_bytes
+    assert compact.expanded().memory_bytes == here.encoded.memory_bytes
     # half of the coefficients, of at most 23 bits, where residues take 8 bytes modulo each of two primes
-    assert here.encoded.bytes / compact.bytes > 2 * 64 / 12
+    assert here.encoded.memory_bytes / compact.memory_bytes > 2 * 64 / 12
     # expanded weights that are given up leave nothing in the ring, which compact ones go on using
     encoded = Weights.encode(here.module, **here.weights)
     kept = encoded.compact()
@@ -171,7 +172,7 @@ prove y == A @ x
 """
     encoded = World(text, kernel=kernel).encoded
     assert encoded.compact() is encoded is encoded.expanded()
-    assert encoded.bytes == encoded.expanded_bytes > 0
+    assert encoded.memory_bytes == encoded.expanded_bytes > 0
 
 
 def test_damaged_weights_are_refused_before_they_are_compact() -> None:

@@ -17,8 +17,8 @@ import pytest
 
 from slotlang_runtime.kernels import arithmetic, compacting, products, switching, transforms
 from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic
-from slotlang_runtime.kernels.compact import MOST_BITS
 from slotlang_runtime.kernels.lanes import PICKS
+from slotlang_runtime.kernels.tables import MOST_BITS
 from slotlang_runtime.parameters import DOUBLE_BITS
 
 Bound = float

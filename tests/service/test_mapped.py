@@ -71,7 +71,7 @@ class World:
         job = Job(adapter.program(group), adapter.weights(group), self.keys, self.upload)
         module = adapters.station.program(job.hashes["program"], lambda: job.load("program"))
         whole = Weights.from_bytes(module, job.load("weights"))
-        return whole.compact().bytes, whole.bytes
+        return whole.compact().memory_bytes, whole.memory_bytes
 
     def file(self) -> Path:
         (found,) = self.files.iterdir()
@@ -94,7 +94,7 @@ def test_compact_weights_are_made_once_and_mapped_by_all(world: World) -> None:
     group = adapter.manifest.groups[0]
     program = adapter.manifest.by_id[group.program].file.sha256
     weights = mapped.weights(adapters.station.programs[program], program, group.weights.sha256, lambda: b"")
-    assert weights is not None and weights.bytes == world.sizes(0)[0] < world.file().stat().st_size
+    assert weights is not None and weights.memory_bytes == world.sizes(0)[0] < world.file().stat().st_size
     memory = {id(plain.memory): plain.memory for plain in weights.engine.plain.values()}  # type: ignore[attr-defined]
     (only,) = memory.values()
     assert only.nbytes == world.file().stat().st_size and not only.flags.writeable
