@@ -226,7 +226,7 @@ def measure(layers: int, tokens: int, precision: float, rounds: int, folder: Pat
         "parameters": manifest.parameters["text"],
         "keys": len(manifest.keys.elements),
         "sent_key_mb": manifest.keys.bytes / 1e6,
-        "keys_in_memory_mb": (len(manifest.keys.elements) + manifest.keys.relinearization)
+        "keys_in_memory_mb": len(manifest.keys.levels)
         * key_bytes(manifest.parameters["degree"], len(manifest.parameters["prime_bits"]))
         / 1e6,
         **times,

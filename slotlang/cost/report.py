@@ -25,10 +25,10 @@ class Cost(Pictured):
     absolute error of each result. ``kernel``: what
     multiplies ciphertexts with plaintexts; with "matrix" ``weight_bytes`` are those of the coefficients.
     ``parameters_from``: the plan's origin, and ``parameters_note`` in words where there is something to say. ``range``:
-    the plan's range theorem, as data and in words. ``compact_weight_bytes``: of the weights in their compact form, where
-    there is one; ``expanding``: seconds by which an evaluation with them takes longer. ``rotation_steps``: slots by which
-    ciphertexts are rotated, each with a Galois key; ``composed_rotations``: the program's other steps, each with those
-    it is composed of.
+    the plan's range theorem, as data and in words. ``compact_weight_bytes``: of the weights in their compact form,
+    where there is one; ``expanding``: seconds by which an evaluation with them takes longer. ``rotation_steps``: slots
+    by which ciphertexts are rotated, each with a Galois key; ``composed_rotations``: the program's other steps, each
+    with those it is composed of.
     """
 
     program: str

@@ -41,7 +41,7 @@ class Compact:
     def content(self, degree: int) -> memoryview:
         """That memory."""
         start = self.at - int(self.memory.ctypes.data)
-        return memoryview(self.memory)[start : start + self.size(degree)]
+        return self.memory[start : start + self.size(degree)].data
 
 
 def compacted(ring: ResidueRing, plain: Plaintext, added: bool) -> Compact | Plaintext:
@@ -76,14 +76,18 @@ def _integers(ring: ResidueRing, words: Words) -> npt.NDArray[np.int64] | None:
     63 bits."""
     rows, moduli = ring.untransformed(words), ring.ring.moduli[: len(words)]
     if len(moduli) == 1:
-        numbers = rows[0].astype(np.int64)
-        return numbers - np.int64(moduli[0]) * (numbers > moduli[0] // 2)
+        numbers: npt.NDArray[np.int64] = rows[0].astype(np.int64)
+        numbers -= np.int64(moduli[0]) * (numbers > moduli[0] // 2)
+        return numbers
     modulus, total = math.prod(moduli), np.zeros(ring.degree, object)
     for row, prime in zip(rows, moduli, strict=True):
         others = modulus // prime
         total = total + row.astype(object) * (others * pow(others, -1, prime))
     centred = (total + modulus // 2) % modulus - modulus // 2
-    return centred.astype(np.int64) if centred.min() >= -(1 << 62) and centred.max() < 1 << 62 else None
+    if centred.min() < -(1 << 62) or centred.max() >= 1 << 62:
+        return None
+    found: npt.NDArray[np.int64] = centred.astype(np.int64)
+    return found
 
 
 def _packed(ring: ResidueRing, numbers: npt.NDArray[np.int64], plain: Plaintext, added: bool) -> Compact | None:
