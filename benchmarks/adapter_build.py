@@ -1,9 +1,10 @@
 """A whole adapter of Llama-3-8B's shapes, built and evaluated: ``python -m benchmarks.adapter_build``.
 
 Random weights in PEFT's layout: 32 layers; q, k, v, o, gate, up, down; rank 16; bfloat16, 84 MB. The build is timed by
-its parts, with its largest memory. Then every distinct program is evaluated with the weights of one layer, and its time
-counts as often as there are layers: all weights together take 5.4 GB. q, k and v from one upload are compared with
-three requests, each by a program for one module, whole requests: encryption, reading, evaluation, saving, decryption.
+its parts, with its largest memory. Then every distinct program is evaluated with the weights of one layer, expanded and
+compact in turns, and its time counts as often as there are layers: all expanded weights together take 5.4 GB. q, k and
+v from one upload are compared with three requests, each by a program for one module, whole requests: encryption,
+reading, evaluation, saving, decryption.
 
 Times are CPU times of one process, the least of ``--rounds``: other work on the machine disturbs it least. Memory is
 what the process held at most.
@@ -116,15 +117,16 @@ class Side:
 
     def __init__(self, built: Built, number: int, secret: SecretKey, keys: EvaluationKeys, module: Module) -> None:
         group = built.manifest.groups[number]
-        self.server = Server(Weights.from_bytes(module, (built.path / group.weights.path).read_bytes()))
+        weights = Weights.from_bytes(module, (built.path / group.weights.path).read_bytes())
+        self.server, self.compact = Server(weights), Server(weights.compact())
         self.client, self.keys, self.module = Client(module, secret), keys, module
         self.x = np.random.default_rng(number).standard_normal((group.modules[0].columns, group.tokens))
         self.modules = group.modules
 
-    def evaluation(self) -> float:
+    def evaluation(self, server: Server) -> float:
         """Seconds of an evaluation of loaded inputs."""
-        inputs = self.server.load(self.client.encrypt(x=self.x))
-        return cpu(lambda: self.server.compute(inputs, self.keys))
+        inputs = server.load(self.client.encrypt(x=self.x))
+        return cpu(lambda: server.compute(inputs, self.keys))
 
     def request(self) -> float:
         """Seconds of a whole request."""
@@ -165,18 +167,27 @@ def evaluations(built: Built, rounds: int, adapter: Path) -> dict[str, Any]:
     """Seconds of CPU time of one evaluation of every module of the adapter, by program, and its errors."""
     sides = sides_of(built)
     times = {name: float("inf") for name in sides}
+    compact = dict(times)
     for _ in range(rounds):
         for name, side in sides.items():
-            times[name] = min(times[name], side.evaluation())
+            times[name] = min(times[name], side.evaluation(side.server))
+            compact[name] = min(compact[name], side.evaluation(side.compact))
     counts = Counter(group.program for group in built.manifest.groups)
     predicted = {p.id: p.predicted["evaluation_ms"] / 1e3 for p in built.manifest.programs}
     return {
         "all_modules_cpu": sum(counts[name] * seconds for name, seconds in times.items()),
         "all_modules_predicted": sum(counts[name] * seconds for name, seconds in predicted.items()),
+        "all_modules_compact_cpu": sum(counts[name] * seconds for name, seconds in compact.items()),
+        "all_modules_compact_predicted": sum(
+            counts[p.id] * p.predicted["compact_ms"] / 1e3 for p in built.manifest.programs
+        ),
+        "expanded_gb": sum(counts[name] * side.server.weights.memory_bytes for name, side in sides.items()) / 1e9,
+        "compact_gb": sum(counts[name] * side.compact.weights.memory_bytes for name, side in sides.items()) / 1e9,
         "by_program": {
             name: {
                 "groups": counts[name],
                 "cpu": times[name],
+                "compact_cpu": compact[name],
                 "predicted": predicted[name],
                 "error": side.error(adapter),
             }
@@ -215,7 +226,7 @@ def measure(layers: int, tokens: int, precision: float, rounds: int, folder: Pat
         "parameters": manifest.parameters["text"],
         "keys": len(manifest.keys.elements),
         "sent_key_mb": manifest.keys.bytes / 1e6,
-        "keys_in_memory_mb": (len(manifest.keys.elements) + manifest.keys.relinearization)
+        "keys_in_memory_mb": len(manifest.keys.levels)
         * key_bytes(manifest.parameters["degree"], len(manifest.parameters["prime_bits"]))
         / 1e6,
         **times,
@@ -233,8 +244,9 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     ]
     for name, values in found["by_program"].items():
         out.append(
-            f"  {name}: {values['groups']} x {1e3 * values['cpu']:.1f} ms, "
-            f"predicted {1e3 * values['predicted']:.1f} ms, error {values['error']:.1e}"
+            f"  {name}: {values['groups']} x {1e3 * values['cpu']:.1f} ms, predicted "
+            f"{1e3 * values['predicted']:.1f} ms, compact {1e3 * values['compact_cpu']:.1f} ms, "
+            f"error {values['error']:.1e}"
         )
     return out
 

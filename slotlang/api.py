@@ -24,6 +24,7 @@ from slotlang.lower import Lowered, lower
 from slotlang.meaning.bind import bind
 from slotlang.meaning.outside_bounds import Limit, with_bound_statements, with_bounds
 from slotlang.meaning.program import Bound, Program
+from slotlang.planning.compact import compact_form
 from slotlang.planning.given_parameters import parameters_named, program_parameters
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan, origin_text
@@ -122,6 +123,7 @@ def cost(
     made = fitted_plan(program, parameters, target=target, profile=profile)
     p, counts, graph = made.parameters, made.counts, made.graph
     spread = rotation_lower_bound(program)
+    compact = compact_form(made, profile)
     return Cost(
         program=program.name,
         sizes={name: program.sizes[name] for name in program.parameters},
@@ -135,6 +137,8 @@ def cost(
         download_bytes=made.download_bytes,
         weight_bytes=made.weight_bytes,
         peak_ciphertext_bytes=counts.peak_ciphertexts * p.ciphertext_bytes(),
+        compact_weight_bytes=None if compact is None else compact.weight_bytes,
+        expanding=None if compact is None else compact.expanding,
         predicted=made.predicted(profile),
         predicted_error=made.promise.relative_error,
         promise=made.promise,

@@ -56,6 +56,21 @@ class Engine(Protocol):
     def zeros(self) -> int:
         """The number of plaintexts that are zero everywhere; operations on them are left out."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the encoded weights."""
+
+    @property
+    def expanded_bytes(self) -> int:
+        """Memory of ``expanded``."""
+
+    def compact(self) -> Engine:
+        """The same weights in a form that takes less memory, and more time when they are used; itself where there is
+        none."""
+
+    def expanded(self) -> Engine:
+        """The same weights in the form that takes the least time."""
+
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""
 
@@ -108,6 +123,25 @@ class SealEngine:
     def zeros(self) -> int:
         """Plaintexts that are zero everywhere."""
         return sum(plain is None for plain in self.plain.values())
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the plaintexts."""
+        primes = [len(self.ring.primes(f.level)) for n, f in self.module.encoded().items() if self.plain[n] is not None]
+        return 8 * self.ring.degree * sum(primes)
+
+    @property
+    def expanded_bytes(self) -> int:
+        """The same."""
+        return self.memory_bytes
+
+    def compact(self) -> SealEngine:
+        """SEAL multiplies by residues alone."""
+        return self
+
+    def expanded(self) -> SealEngine:
+        """Itself."""
+        return self
 
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""

@@ -62,6 +62,31 @@ class Weights:
         """Why another kernel than the module's is used; mostly empty."""
         return self.engine.note
 
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that the encoded weights take."""
+        return self.engine.memory_bytes
+
+    @property
+    def expanded_bytes(self) -> int:
+        """The memory that ``expanded`` takes."""
+        return self.engine.expanded_bytes
+
+    def compact(self) -> Weights:
+        """The same weights in less memory: compiled kernels keep integer coefficients, in the bits that they need, and
+        expand them in each evaluation. Results are the same, bit for bit. Other kernels have one form."""
+        return self._by(self.engine.compact())
+
+    def expanded(self) -> Weights:
+        """The same weights in the form that evaluations take the least time with, as ``encode`` and ``from_bytes`` make
+        them."""
+        return self._by(self.engine.expanded())
+
+    def _by(self, engine: Engine) -> Weights:
+        if engine is self.engine:
+            return self
+        return Weights(self.module, engine, self.ranges, self.equalized, self.grown, self.lost)
+
     @classmethod
     def encode(cls, module: Module, /, *, equalize: Any = None, **weights: Any) -> Weights:
         """Encode weights and scalars, given by name. ``equalize``: exponents by input, those of all clients; the

@@ -160,16 +160,26 @@ def after(built: Built) -> list[str]:
     lines.append(f"  weights: {size_text(total)} in {count_of(len(found.groups), 'file')}{kept}")
     if gated := [group.gates.bytes or 0 for group in found.groups if group.gates is not None]:
         lines.append(f"  weights in the clear, for ranks by request: {size_text(sum(gated))}")
+    predicted = {program.id: program.predicted for program in found.programs}
+    small = all("compact_ms" in p and "compact_bytes" in p for p in predicted.values())
+
+    def of_all(figure: str) -> float:
+        return sum(predicted[group.program][figure] for group in found.groups)
+
+    if small:
+        lines.append(
+            f"  in a server's memory: {size_text(round(of_all('weight_bytes')))}, "
+            f"or about {size_text(round(of_all('compact_bytes')))} compact"
+        )
     if built.zeros:
         lines.append(
             f"  {built.zeros:,} of {count_of(built.plaintexts, 'plaintext')} are zero: their products are left out"
         )
-    tokens = found.target["tokens"]
-    milliseconds = {program.id: program.predicted["evaluation_ms"] for program in found.programs}
-    every = sum(milliseconds[group.program] for group in found.groups) / 1e3
+    tokens, every = found.target["tokens"], of_all("evaluation_ms")
+    compact = f"; {of_all('compact_ms'):,.1f} ms with compact weights" if small else ""
     lines.append(
-        f"  all modules for {count_of(tokens, 'token')}: {1e3 * every:,.1f} ms, "
-        f"{1e3 * every / tokens:,.1f} ms a token, predicted"
+        f"  all modules for {count_of(tokens, 'token')}: {every:,.1f} ms, {every / tokens:,.1f} ms a token{compact}, "
+        f"predicted"
     )
     return lines
 

@@ -74,6 +74,9 @@ def cost_table(cost: Cost) -> RenderableType:
     table.add_row(time_text(times.encoding), "to encode the weights once")
     table.add_row(time_text(times.encryption), "to encrypt")
     table.add_row(time_text(times.evaluation), f"to evaluate{how}" + (", masks added" if c.masks else ""))
+    if cost.expanding is not None and cost.compact_weight_bytes is not None:
+        compact = f"with compact weights, about {size_text(cost.compact_weight_bytes)}"
+        table.add_row(time_text(times.evaluation + cost.expanding), f"to evaluate {compact}")
     if c.masks:
         table.add_row(time_text(times.masking), "to make masks before")
     table.add_row(time_text(times.reading), "to read the request")

@@ -136,6 +136,11 @@ class Profile:
         parts = KEY_SWITCH if self.kernels else ("rotate",)
         return sum(self.seconds(part, degree, primes) for part in parts)
 
+    def transforms(self, degree: int, primes: int) -> float:
+        """Seconds of transforming one polynomial modulo each of so many primes, by compiled kernels: the digits of a
+        polynomial take ``primes + 1`` times as many transforms."""
+        return self.seconds("decompose", degree, primes) / (primes + 1)
+
     def seconds(self, primitive: str, degree: int, primes: int) -> float:
         """Seconds of one primitive over ``primes`` data primes; over as many slots, where it is one of ``BY_SLOTS``.
 

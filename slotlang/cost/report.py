@@ -25,8 +25,10 @@ class Cost(Pictured):
     absolute error of each result. ``kernel``: what
     multiplies ciphertexts with plaintexts; with "matrix" ``weight_bytes`` are those of the coefficients.
     ``parameters_from``: the plan's origin, and ``parameters_note`` in words where there is something to say. ``range``:
-    the plan's range theorem, as data and in words. ``rotation_steps``: slots by which ciphertexts are rotated, each
-    with a Galois key; ``composed_rotations``: the program's other steps, each with those it is composed of.
+    the plan's range theorem, as data and in words. ``compact_weight_bytes``: of the weights in their compact form,
+    where there is one; ``expanding``: seconds by which an evaluation with them takes longer. ``rotation_steps``: slots
+    by which ciphertexts are rotated, each with a Galois key; ``composed_rotations``: the program's other steps, each
+    with those it is composed of.
     """
 
     program: str
@@ -49,6 +51,8 @@ class Cost(Pictured):
     range: Mapping[str, object] = field(default_factory=dict)
     range_text: str = ""
     promise: Promise | None = None
+    compact_weight_bytes: int | None = None
+    expanding: float | None = None
     rotation_steps: tuple[int, ...] = ()
     composed_rotations: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
@@ -82,6 +86,8 @@ class Cost(Pictured):
             "upload_bytes": self.upload_bytes,
             "download_bytes": self.download_bytes,
             "weight_bytes": self.weight_bytes,
+            "compact_weight_bytes": self.compact_weight_bytes,
+            "expanding_seconds": self.expanding,
             "peak_ciphertext_bytes": self.peak_ciphertext_bytes,
             "predicted": self.predicted.to_json(),
             "predicted_error": self.predicted_error,

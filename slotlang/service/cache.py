@@ -21,6 +21,10 @@ _UNUSED = 60.0
 """Seconds without a use, after which what is pinned is held as everything else is."""
 
 
+_OFTEN = 1.0
+"""Seconds between two looks for what nobody uses."""
+
+
 @dataclass
 class _Entry(Generic[Value]):
     value: Value
@@ -48,6 +52,7 @@ class Cache(Generic[Value]):
         self._loading: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
         self._bytes = 0
+        self._looked = -_OFTEN
 
     @property
     def bytes(self) -> int:
@@ -57,10 +62,20 @@ class Cache(Generic[Value]):
     def __len__(self) -> int:
         return len(self._held)
 
+    def holds(self, name: Hashable) -> bool:
+        """Whether the value of a name is held now."""
+        return name in self._held
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more may be pinned."""
+        with self._lock:
+            return self._room(size)
+
     @contextmanager
     def use(self, name: Hashable, load: Callable[[], tuple[Value, int]], *, pin: bool = True) -> Iterator[Value]:
         """The value of a name, which ``load`` makes with its size in bytes where it is not held. It stays until the end
-        of the ``with``. ``pin``: it may be pinned. What ``load`` raises is raised, and nothing is held."""
+        of the ``with``. ``pin``: longer, where it may be pinned. What ``load`` raises is raised, and nothing is
+        held."""
         entry = self._taken(name)
         self._noted(entry is not None)
         if entry is None:
@@ -101,7 +116,8 @@ class Cache(Generic[Value]):
 
     def _room(self, size: int) -> bool:
         """Whether this much more may be pinned, once what nobody uses any more is let go."""
-        if self._pinned + size > self._pinnable:
+        if self._pinned + size > self._pinnable and size <= self._pinnable and self._looked + _OFTEN <= self._clock():
+            self._looked = self._clock()
             for entry in self._held.values():
                 if entry.pinned and not entry.uses and entry.used + _UNUSED <= self._clock():
                     entry.pinned = False

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
@@ -110,7 +110,7 @@ class Evaluator(Protocol):
 
 
 PINNED = 0.75
-"""The share of the memory for weights that is pinned."""
+"""The share of the memory for weights that is pinned, by expanded weights. Compact ones have the rest."""
 
 
 def words_bytes(ring: RingParameters, packed: int) -> int:
@@ -119,9 +119,10 @@ def words_bytes(ring: RingParameters, packed: int) -> int:
 
 
 class Station:
-    """Evaluates in the calling thread, for any number of threads, and holds what it evaluated with. ``weights`` and
-    ``keys``: bytes that may be held; ``noted``: told for each kind whether it was held; ``mapped``: where expanded
-    weights lie, without which they are held in memory of this process."""
+    """Evaluates in the calling thread, for any number of threads, and holds what it evaluated with. Weights are held
+    compact. Those that come first are expanded too, and pinned, while there is room for that. ``weights`` and ``keys``:
+    bytes that may be held; ``noted``: told for each kind whether it was held; ``mapped``: where compact weights lie,
+    without which they are in memory of this process."""
 
     def __init__(
         self,
@@ -152,22 +153,13 @@ class Station:
         start = time.perf_counter()
         module = self.program(hashes["program"], lambda: load("program"))
 
-        def server() -> tuple[Server, int]:
-            if self.mapped is not None:
-                found = self.mapped.weights(module, hashes["program"], hashes["weights"], lambda: load("weights"))
-                if found is not None:
-                    return Server(found[0]), found[1]
-            data = load("weights")
-            return Server(Weights.from_bytes(module, data)), words_bytes(module.parameters.ring, len(data))
-
         def own_keys() -> tuple[EvaluationKeys, int]:
             data = load("keys")
             made = EvaluationKeys.from_bytes(data)
             # as they came, and as kernels read them: both polynomials
             return made, len(data) + 2 * words_bytes(made.ring, len(data))
 
-        whole = hashes["program"], hashes["weights"]
-        held = self._gated(module, hashes, gate, load) if gate else self.servers.use(whole, server)
+        held = self._gated(module, hashes, gate, load) if gate else self._server(module, hashes, load)
         with held as evaluating, self.keys.use(hashes["keys"], own_keys) as keys:
             loaded = time.perf_counter()
             # a part of a request's bytes as it lies there
@@ -185,6 +177,35 @@ class Station:
             return Server(weights), encoded_bytes(weights)
 
         return self.servers.use((hashes["program"], hashes["gates"], gate), server, pin=False)
+
+    @contextmanager
+    def _server(self, module: Module, hashes: Hashes, load: Callable[[Kind], bytes]) -> Iterator[Server]:
+        """A server with the weights that a job names: expanded where they are, or where there is room."""
+        name = hashes["program"], hashes["weights"]
+
+        def compact() -> tuple[Server, int]:
+            found = None
+            if self.mapped is not None:
+                found = self.mapped.weights(module, *name, lambda: load("weights"))
+            if found is None:
+                found = Weights.from_bytes(module, load("weights")).compact()
+            return Server(found), found.memory_bytes
+
+        expanded, one_form = (*name, "expanded"), module.kernel != "compiled"
+        held: Server | None = None
+        with ExitStack() as stack:
+            if not self.servers.holds(expanded):
+                held = stack.enter_context(self.servers.use(name, compact, pin=one_form))
+                if one_form or not self.servers.has_room(held.weights.expanded_bytes):
+                    yield held
+                    return
+
+            def whole() -> tuple[Server, int]:
+                # given up by another thread a moment ago, where it is not held
+                made = (held or compact()[0]).weights.expanded()
+                return Server(made), made.memory_bytes
+
+            yield stack.enter_context(self.servers.use(expanded, whole))
 
 
 class Threads:

@@ -1,10 +1,11 @@
-"""Encoded weights as kernels read them, a file for each module or group of modules, mapped into memory.
+"""Encoded weights in their compact form, as kernels read them, a file for each module or group of modules, mapped into
+memory.
 
-A built adapter's files hold weights in the bits of their primes, for any machine. When weights are first used, what
-they are expanded to is written beside the service's state, and from then on mapped: no copy is in this process, all
-threads and all processes that map a file have the same pages, and weights that were given up come back without being
-read, checked and expanded again. A file is checked by its hash when a process first maps it, and when it is another one
-than before. Its head says which weights, program, runtime and kernels it is of; it is made anew where one differs.
+A built adapter's files hold weights in the bits of their primes, for any machine. When weights are first used, their
+compact form is written beside the service's state, and from then on mapped: no copy is in this process, all threads and
+all processes that map a file have the same pages, and weights that were given up come back without being read, checked
+and transformed again. A file is checked by its hash when a process first maps it, and when it is another one than
+before. Its head says which weights, program, runtime and kernels it is of; it is made anew where one differs.
 
 What is damaged, or does not fit on the disk, costs time and nothing else: weights are then held in memory.
 """
@@ -18,16 +19,19 @@ import mmap
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from slotlang.files import open_regular
+from slotlang_runtime.kernels.compact import Compact
 from slotlang_runtime.kernels.engine import ResidueEngine
+from slotlang_runtime.kernels.operations import Encoded
 from slotlang_runtime.kernels.residues import Plaintext, ResidueRing, Rows
 from slotlang_runtime.kernels.selftest import tested
+from slotlang_runtime.kernels.tables import MOST_BITS
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.module import Module, Name
 from slotlang_runtime.seal.ring import Ring
@@ -36,7 +40,7 @@ from slotlang_runtime.weights import Weights
 
 _LOG = logging.getLogger("slotlang.service")
 
-_MAGIC = b"SLOTMAP1"
+_MAGIC = b"SLOTMAP2"
 _START = struct.Struct("<8sQ")
 _PAGE = 4096
 _MOST_HEAD = 1 << 20
@@ -72,29 +76,25 @@ class Mapped:
         """Of the file, by the SHA-256 of both."""
         return f"{weights[:40]}-{program[:16]}"
 
-    def weights(
-        self, module: Module, program: str, weights: str, load: Callable[[], bytes]
-    ) -> tuple[Weights, int] | None:
-        """The weights of this hash for the program of that one, and the bytes that are mapped. ``load`` gives what the
-        adapter's file holds, and is asked where nothing fits. None where the program's kernels read no such files;
-        raises what ``load`` raises, and Rejected."""
+    def weights(self, module: Module, program: str, weights: str, load: Callable[[], bytes]) -> Weights | None:
+        """The weights of this hash for the program of that one, compact. ``load`` gives what the adapter's file holds,
+        and is asked where nothing fits. None where the program's kernels read no such files; raises what ``load``
+        raises, and Rejected."""
         ring = self._ring(module, program)
         if ring is None:
             return None
         path, about = self.folder / self.name(program, weights), self._about(ring, program, weights)
         found = self._read(path, module, ring, about)
         if found is None:
-            made = Weights.from_bytes(module, load())
+            made = Weights.from_bytes(module, load()).compact()
             if not isinstance(made.engine, ResidueEngine):
                 return None
             try:
                 _write(path, made, made.engine, about)
             except OSError as problem:
-                _LOG.warning("expanded weights can't be written, and are held in memory: %s", problem)
-                return made, _size(module, ring, made.engine.plain)
-            found = self._read(path, module, ring, about)
-            if found is None:
-                return made, _size(module, ring, made.engine.plain)
+                _LOG.warning("compact weights can't be written, and are held in memory: %s", problem)
+                return made
+            found = self._read(path, module, ring, about) or made
         return found
 
     def keep(self, names: Iterable[str]) -> None:
@@ -130,9 +130,7 @@ class Mapped:
             "primes": list(ring.ring.moduli),
         }
 
-    def _read(
-        self, path: Path, module: Module, ring: ResidueRing, about: Mapping[str, Any]
-    ) -> tuple[Weights, int] | None:
+    def _read(self, path: Path, module: Module, ring: ResidueRing, about: Mapping[str, Any]) -> Weights | None:
         """What a file holds; None where it is not there, or is not what it should be."""
         try:
             with open_regular(path) as stream:
@@ -144,18 +142,17 @@ class Mapped:
         except (OSError, ValueError, KeyError, TypeError, struct.error):
             return None
         memory = np.frombuffer(held, np.uint8)
-        plain = _plaintexts(module, ring, memory, start, set(head["zeros"]))
+        plain = _plaintexts(module, ring, memory, start, head["forms"])
         if plain is None:
             return None
         file = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
         if self._checked.get(path.name) != file:
             if hashlib.sha256(memoryview(held)[start:]).hexdigest() != head["sha256"]:
-                _LOG.warning("the expanded weights %s are damaged, and are made anew", path.name)
+                _LOG.warning("the compact weights %s are damaged, and are made anew", path.name)
                 return None
             self._checked[path.name] = file
         engine = ResidueEngine(module, ring, plain)
-        made = Weights(module, engine, equalized=head["equalized"], grown=head["grown"], lost=head["lost"])
-        return made, len(memory) - start
+        return Weights(module, engine, equalized=head["equalized"], grown=head["grown"], lost=head["lost"])
 
 
 def _head(data: bytes) -> tuple[dict[str, Any], int]:
@@ -170,44 +167,61 @@ def _head(data: bytes) -> tuple[dict[str, Any], int]:
     return head, end + -end % _PAGE
 
 
-def _families(module: Module, ring: ResidueRing) -> Iterable[tuple[int, Name, int, float, int]]:
-    """Each plaintext: its number and name, level and scale, and the number of its rows."""
-    for number, (name, family) in enumerate(module.encoded().items()):
-        scale = ring.ring.plaintext_scale(family.level, family.products, family.added)
-        yield number, name, family.level, scale, ring.primes(family.level)
-
-
-def _size(module: Module, ring: ResidueRing, plain: Mapping[Name, Plaintext | None]) -> int:
-    return sum(8 * ring.stride * rows for _, name, _, _, rows in _families(module, ring) if plain[name] is not None)
-
-
 def _plaintexts(
-    module: Module, ring: ResidueRing, memory: Any, start: int, zeros: set[int]
-) -> dict[Name, Plaintext | None] | None:
-    """The plaintexts that lie one after the other; None where the file has another length."""
-    plain: dict[Name, Plaintext | None] = {}
+    module: Module, ring: ResidueRing, memory: Any, start: int, forms: list[int]
+) -> dict[Name, Encoded | None] | None:
+    """The plaintexts that lie one after the other; None where the file has another length, or says what no file says.
+    ``forms``: of each the bits of its coefficients, and 256 more where half of them are kept; 0 where it is nothing, -1
+    where it is residues."""
+    families = module.encoded()
+    if len(forms) != len(families):
+        return None
+    plain: dict[Name, Encoded | None] = {}
     first, at = int(memory.ctypes.data), start
-    for number, name, level, scale, rows in _families(module, ring):
-        if number in zeros:
+    for (name, family), form in zip(families.items(), forms, strict=True):
+        scale, level = ring.ring.plaintext_scale(family.level, family.products, family.added), family.level
+        if form == 0:
             plain[name] = None
-            continue
-        plain[name] = Plaintext(_Part(memory, first, at, rows), level, scale)
-        at += 8 * ring.stride * rows
+        elif form == -1:
+            plain[name] = Plaintext(_Part(memory, first, at, ring.primes(level)), level, scale)
+            at += 8 * ring.stride * ring.primes(level)
+        elif 0 < form & 0xFF <= MOST_BITS[ring.kernels.kind] and form >> 8 in (0, 1):
+            made = Compact(memory, first + at, form & 0xFF, form >> 8 == 1, level, scale, family.added)
+            plain[name] = made
+            at += made.size(ring.degree)
+        else:
+            return None
     return plain if at == len(memory) else None
+
+
+def _form(plain: Encoded | None) -> int:
+    if isinstance(plain, Compact):
+        return plain.bits + (plain.half << 8)
+    return 0 if plain is None else -1
+
+
+def _contents(engine: ResidueEngine) -> Iterator[memoryview]:
+    """What follows the head."""
+    ring = engine.ring
+    for plain in engine.plain.values():
+        if isinstance(plain, Compact):
+            yield plain.content(ring.degree)
+        elif plain is not None:
+            # the room behind rows holds whatever was there before
+            view = ring.view(plain.rows)
+            view[:, ring.degree :] = 0
+            yield view.data
 
 
 def _write(path: Path, weights: Weights, engine: ResidueEngine, about: Mapping[str, Any]) -> None:
     """Write a file through a temporary one. Raises OSError."""
-    ring, digest = engine.ring, hashlib.sha256()
-    present = {name: plain for name, plain in engine.plain.items() if plain is not None}
-    for plain in present.values():
-        # the room behind rows holds whatever was there before
-        ring.view(plain.rows)[:, ring.degree :] = 0
-        digest.update(ring.view(plain.rows).data)
+    digest = hashlib.sha256()
+    for data in _contents(engine):
+        digest.update(data)
     head = json.dumps(
         {
             "about": about,
-            "zeros": [number for number, name in enumerate(engine.plain) if name not in present],
+            "forms": [_form(engine.plain[name]) for name in weights.module.encoded()],
             "sha256": digest.hexdigest(),
             "equalized": weights.equalized,
             "grown": weights.grown,
@@ -220,8 +234,8 @@ def _write(path: Path, weights: Weights, engine: ResidueEngine, about: Mapping[s
         with open(descriptor, "wb") as stream:  # noqa: PTH123
             stream.write(_START.pack(_MAGIC, len(head)) + head)
             stream.write(bytes(-stream.tell() % _PAGE))
-            for plain in present.values():
-                stream.write(ring.view(plain.rows).data)
+            for data in _contents(engine):
+                stream.write(data)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

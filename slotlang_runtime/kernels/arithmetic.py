@@ -22,6 +22,9 @@ from slotlang_runtime.kernels.lanes import (
     picked,
     splat,
     stored,
+    stored_back,
+    stored_first,
+    without_first,
     word,
 )
 
@@ -33,13 +36,17 @@ class Arithmetic:
 
     Memory: ``load(address, index)``, ``store(address, index, x)``, ``peek(address, index)`` of one number,
     ``splat(number)``, ``moved(address, index, order)``; ``take`` and ``give`` read and write words in the place of
-    residues; ``factor`` reads words as factors of ``gather``. Moves of lanes: ``picks`` by name.
+    residues; ``factor`` reads words as factors of ``gather``. Moves of lanes: ``picks`` by name. ``put_back(address,
+    index, x)``: eight numbers that end at an index, the first one last; ``put_first``: the first one alone;
+    ``without_first(x)``: with 0 in its place.
 
     Residues: ``add(x, y)``; ``sub(x, y, p)``; ``mul(x, w, w1, p)``, of a constant and its quotient; ``four``: four
     products with rows of a table. Reductions of lazy residues: ``red`` of sums of four products; ``enter``, ``ease``,
     ``tidy``, ``calm`` in transforms; ``final`` and ``last`` to what is stored. ``centred(x, p, v, other)``: a
     coefficient modulo another prime, taken around 0, modulo p. ``lowered(x, p, v, other)``: what a division by the
     other prime subtracts, from coefficients modulo the divisor. ``other``: a row of the table of pairs (``tables.py``).
+    ``shifted(number, p, v, s)``: the integer number - 2^(bits-1) modulo p, of words below 2^bits, where s is
+    ``shift(c, bits)`` in all lanes, of the prime's constants at address c.
 
     Sums of products: ``begin(c)``, ``gather(sum, x, factor)`` at most MOST times, ``fold(sum, c)``: a residue for
     ``red``.
@@ -52,6 +59,9 @@ class Arithmetic:
     peek: Any
     splat: Any
     moved: Any
+    put_back: Any
+    put_first: Any
+    without_first: Any
     take: Any
     give: Any
     factor: Any
@@ -68,6 +78,8 @@ class Arithmetic:
     last: Any
     centred: Any
     lowered: Any
+    shift: Any
+    shifted: Any
     begin: Any
     gather: Any
     fold: Any
@@ -87,6 +99,9 @@ def memory(vector: Any, kind: Any, scalar: Any, avx512: bool) -> dict[str, Any]:
         "peek": operation(scalar, (A, N), loaded(kind)),
         "splat": operation(vector, (scalar,), splat),
         "moved": operation(vector, (A, N, U), moved(kind, avx512)),
+        "put_back": operation(N, (A, N, vector), stored_back),
+        "put_first": operation(N, (A, N, vector), stored_first),
+        "without_first": operation(vector, (vector,), without_first(kind)),
         "picks": {name: operation(vector, (vector, vector), picked(lanes)) for name, lanes in PICKS.items()},
     }
 

@@ -17,10 +17,10 @@ PREFIX = "slotlang_"
 def sources(kind: str, processor: Processor) -> dict[str, Any]:
     """The kernels of a kind, by name, as functions of numba."""
     if kind in ("doubles", "words"):
-        from slotlang_runtime.kernels import doubles, products, switching, words
+        from slotlang_runtime.kernels import compacting, doubles, products, switching, words
 
         arithmetic = (doubles.doubles if kind == "doubles" else words.words)(processor.avx512)
-        return switching.kernels(arithmetic) | products.kernels(arithmetic)
+        return switching.kernels(arithmetic) | products.kernels(arithmetic) | compacting.kernels(arithmetic)
     if kind == "bytes":
         from slotlang_runtime.kernels import bits
 

@@ -61,6 +61,11 @@ def _four(b: Any, x0: Any, x1: Any, x2: Any, x3: Any, table: Any, k: Any, v: Any
     return [_rest(b, x, y, p, z, u) for x, y, z, u in zip(a, w, h, q, strict=True)]
 
 
+def _as_sum(b: Any, x: Any) -> Any:
+    # 2^52 + x, of integers below 2^52, whose bits are the last ones of such a double
+    return b.bitcast(b.or_(x, constant(WORD, 0x433 << 52)), DOUBLES)
+
+
 def _nonnegative(b: Any, x: Any, p: Any) -> Any:
     return b.select(b.fcmp_ordered("<", x, constant(DOUBLE, 0.0)), b.fadd(x, p), x)
 
@@ -78,11 +83,21 @@ def doubles(avx512: bool) -> Arithmetic:
     read = operation(F, (A, N), lambda b, a, n: b.uitofp(b.load(place(b, a, n, WORDS), align=8), DOUBLES))
     nonnegative = operation(F, (F, F), _nonnegative)
     to_words = operation(U, (F,), lambda b, x: b.fptosi(x, WORDS))
+    as_sum = operation(F, (U,), _as_sum)
     write = operation(N, (A, N, U), stored)
 
     @inlined
     def centred(x: Any, p: Any, v: Any, other: Any) -> Any:
         return red(x, v, p)
+
+    @inlined
+    def shift(c: Any, bits: Any) -> Any:
+        # 2^52, of which ``as_sum`` makes a number the last digits, and 2^(bits-1)
+        return 2.0**52 + float(1 << (N(bits) - 1))
+
+    @inlined
+    def shifted(number: Any, p: Any, v: Any, s: Any) -> Any:
+        return red(minus(as_sum(number), s), v, p)
 
     @inlined
     def begin(c: Any) -> Any:
@@ -127,6 +142,8 @@ def doubles(avx512: bool) -> Arithmetic:
         last=red,
         centred=centred,
         lowered=centred,
+        shift=shift,
+        shifted=shifted,
         begin=begin,
         gather=gather,
         fold=fold,

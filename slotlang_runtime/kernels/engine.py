@@ -11,7 +11,8 @@ import numpy as np
 
 from slotlang_runtime.coding import Coder
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plaintexts, saved_results
-from slotlang_runtime.kernels.operations import ResidueOperations
+from slotlang_runtime.kernels.compact import Compact, compacted, expanded
+from slotlang_runtime.kernels.operations import Encoded, ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
 from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.kernels.team import Team
@@ -46,7 +47,7 @@ class ResidueEngine:
     note = ""
     parallel = True
 
-    def __init__(self, module: Module, ring: ResidueRing, plain: dict[Name, Plaintext | None]) -> None:
+    def __init__(self, module: Module, ring: ResidueRing, plain: Mapping[Name, Encoded | None]) -> None:
         self.module, self.ring, self.plain = module, ring, plain
 
     @classmethod
@@ -72,11 +73,42 @@ class ResidueEngine:
         """Plaintexts that are zero everywhere."""
         return sum(plain is None for plain in self.plain.values())
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the plaintexts."""
+        held = (plain for plain in self.plain.values() if plain is not None)
+        return sum(p.size(self.ring.degree) if isinstance(p, Compact) else self._whole(p) for p in held)
+
+    @property
+    def expanded_bytes(self) -> int:
+        """Memory of the plaintexts as residues."""
+        return sum(self._whole(plain) for plain in self.plain.values() if plain is not None)
+
+    def _whole(self, plain: Encoded) -> int:
+        return 8 * self.ring.stride * self.ring.primes(plain.level)
+
+    def compact(self) -> ResidueEngine:
+        """The same weights as coefficients, which are expanded when they are used."""
+        families, plain = self.module.encoded(), dict[Name, Encoded | None]()
+        for name, held in self.plain.items():
+            plain[name] = compacted(self.ring, held, families[name].added) if isinstance(held, Plaintext) else held
+        return ResidueEngine(self.module, self.ring, plain)
+
+    def expanded(self) -> ResidueEngine:
+        """The same weights as residues."""
+        ring, plain = self.ring, dict[Name, Encoded | None]()
+        for name, held in self.plain.items():
+            plain[name] = held
+            if isinstance(held, Compact):
+                plain[name] = expanded(ring, held, ring.kept_rows(ring.primes(held.level)))
+        return ResidueEngine(self.module, ring, plain)
+
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name."""
         families, made = self.module.encoded(), dict[str, bytes | None]()
-        for name, plain in self.plain.items():
+        for name, held in self.plain.items():
             made[repr(name)] = None
+            plain = expanded(self.ring, held) if isinstance(held, Compact) else held
             if plain is not None:
                 words = self.ring.plaintext_words(plain, families[name].added)
                 made[repr(name)] = plaintext_record(self.ring.ring, words, plain.level, plain.scale)
@@ -125,4 +157,4 @@ def _plaintext(ring: ResidueRing, family: Plaintexts, words: Words | None) -> Pl
     if words is None:
         return None
     scale = ring.ring.plaintext_scale(family.level, family.products, family.added)
-    return ring.plaintext(words, family.level, scale, family.added)
+    return ring.plaintext(words, family.level, scale, family.added, ring.kept_rows(ring.primes(family.level)))

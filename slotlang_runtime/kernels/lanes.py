@@ -132,6 +132,22 @@ def stored(b: Any, address: Any, index: Any, value: Any) -> Any:
     return WORD(0)
 
 
+def stored_back(b: Any, address: Any, index: Any, value: Any) -> Any:
+    """Write lanes so that they end at an index, the first one last; returns 0."""
+    order = ir.Constant(ir.VectorType(INDEX, LANES), list(reversed(range(LANES))))
+    return stored(b, address, b.sub(index, WORD(LANES - 1)), b.shuffle_vector(value, value, order))
+
+
+def stored_first(b: Any, address: Any, index: Any, value: Any) -> Any:
+    """Write the first lane; returns 0."""
+    return stored(b, address, index, b.extract_element(value, INDEX(0)))
+
+
+def without_first(kind: Any) -> Build:
+    """Zero in the first lane."""
+    return lambda b, x: b.insert_element(x, kind(0), INDEX(0))
+
+
 def splat(b: Any, value: Any) -> Any:
     """A number in all lanes."""
     one = b.insert_element(ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined), value, INDEX(0))

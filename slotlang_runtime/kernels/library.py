@@ -38,6 +38,7 @@ SOURCES = (
     "bits",
     "blake",
     "box",
+    "compacting",
     "compiler",
     "digits",
     "doubles",

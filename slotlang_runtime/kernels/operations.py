@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
+from slotlang_runtime.kernels.compact import Compact, expand
 from slotlang_runtime.kernels.residues import (
     ArrangedKey,
     Ciphertext,
@@ -26,6 +27,10 @@ from slotlang_runtime.operations import SCALE_ROUNDING, Cancelled
 from slotlang_runtime.parameters import RELINEARIZATION
 
 Value: TypeAlias = Ciphertext | Pending
+Encoded: TypeAlias = Plaintext | Compact
+
+EXPANDED = 16
+"""Rows of plaintexts that are expanded at a time, and used while they are in the nearer caches."""
 
 
 class ResidueOperations:
@@ -128,15 +133,16 @@ class ResidueOperations:
 
     # products
 
-    def multiply_plain(self, a: Value, plain: Plaintext) -> Ciphertext:
+    def multiply_plain(self, a: Value, plain: Encoded) -> Ciphertext:
         """The scales multiply."""
         a = self.settled(a)
         self._same_level(a.level, plain.level)
         out = self.ring.ciphertext(a.size, a.level, a.scale * plain.scale)
-        self._kernels.multiplied_plain(a.rows.at, plain.rows.at, out.rows.at, a.size, *self._layout(a.level))
+        (at,), _held = self._expanded([plain])
+        self._kernels.multiplied_plain(a.rows.at, at, out.rows.at, a.size, *self._layout(a.level))
         return out
 
-    def dot(self, pairs: list[tuple[Value, Plaintext]]) -> Ciphertext | None:
+    def dot(self, pairs: list[tuple[Value, Encoded]]) -> Ciphertext | None:
         """In one pass; one by one where a product was not relinearised."""
         settled = [(self.settled(a), plain) for a, plain in pairs]
         first, factor = settled[0]
@@ -151,13 +157,39 @@ class ResidueOperations:
             if plain.scale != factor.scale:
                 self._same_scale(factor.scale, plain.scale)
         out = self.ring.ciphertext(2, first.level, first.scale * factor.scale)
-        ciphers = addresses(a.rows.at for a, _ in settled)
-        plains = addresses(plain.rows.at for _, plain in settled)
-        outs = addresses([out.rows.at])
-        self._kernels.dotted(ciphers[1], plains[1], len(settled), outs[1], 1, *self._layout(first.level))
+        self._dotted(settled, out)
         if self._bare(out):
             raise self._cancelled(out)
         return out
+
+    def _dotted(self, pairs: list[tuple[Ciphertext, Encoded]], out: Ciphertext) -> None:
+        """A sum of products: all at once, or as many at a time as plaintexts are expanded. Residues are the same."""
+        layout, part, count = self._layout(out.level), out, len(pairs)
+        if any(type(plain) is Compact for _, plain in pairs):
+            count = max(1, EXPANDED // layout[0])
+        for start in range(0, len(pairs), count):
+            some = pairs[start : start + count]
+            plains, _held = self._expanded([plain for _, plain in some])
+            x, w = addresses(a.rows.at for a, _ in some), addresses(plains)
+            if start:
+                part = self.ring.ciphertext(2, out.level, out.scale)
+            to = addresses([part.rows.at])
+            self._kernels.dotted(x[1], w[1], len(some), to[1], 1, *layout)
+            if start:
+                self._kernels.added(out.rows.at, part.rows.at, out.rows.at, 2, *layout)
+
+    def _expanded(self, plains: list[Encoded]) -> tuple[list[int], Rows | None]:
+        """Addresses of plaintexts of one level, at most as many as are expanded at a time where one is compact; and
+        what has to be held as long as they are used."""
+        compact = [plain for plain in plains if isinstance(plain, Compact)]
+        if not compact:
+            return [plain.rows.at for plain in plains if isinstance(plain, Plaintext)], None
+        ring, primes = self.ring, self.ring.primes(compact[0].level)
+        # always as many rows, so that their memory is used again
+        rows = ring.rows(max(EXPANDED, primes))
+        expand(ring, self._kernels, compact, rows)
+        free = iter(range(rows.at, rows.at + 8 * ring.stride * rows.count, 8 * ring.stride * primes))
+        return [plain.rows.at if isinstance(plain, Plaintext) else next(free) for plain in plains], rows
 
     def multiply(self, a: Value, b: Value) -> Ciphertext:
         """Three polynomials."""
@@ -256,7 +288,7 @@ class ResidueOperations:
             raise self._cancelled(out)
         return out
 
-    def add_plain(self, a: Value, plain: Plaintext, sign: int) -> Ciphertext:
+    def add_plain(self, a: Value, plain: Encoded, sign: int) -> Ciphertext:
         """A new ciphertext."""
         a = self.settled(a)
         self._same_level(a.level, plain.level)
@@ -265,10 +297,11 @@ class ResidueOperations:
         out = ring.ciphertext(a.size, a.level, a.scale)
         ring.view(out.rows)[:] = ring.view(a.rows)
         kernel = self._kernels.added if sign > 0 else self._kernels.subtracted
-        kernel(a.rows.at, plain.rows.at, out.rows.at, 1, *self._layout(a.level))
+        (at,), _held = self._expanded([plain])
+        kernel(a.rows.at, at, out.rows.at, 1, *self._layout(a.level))
         return out
 
-    def zero(self, like: Plaintext | Value) -> Ciphertext:
+    def zero(self, like: Encoded | Value) -> Ciphertext:
         """The pair (0, 1), which decrypts to the secret key: its coefficients are -1, 0 and 1, at any scale."""
         out = self.ring.ciphertext(2, like.level, like.scale)
         view = self.ring.view(out.rows)

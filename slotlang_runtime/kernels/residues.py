@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from slotlang_runtime.kernels.library import Kernels, kernels
-from slotlang_runtime.kernels.tables import LOW_BITS, Array, tables_of
+from slotlang_runtime.kernels.tables import LINE, LOW_BITS, Array, tables_of
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.parameters import DOUBLE_BITS
 from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import Ring
 
 LEAST_DEGREE = 4096
-LINE = 64
 
 
 class Rows:
@@ -123,6 +122,10 @@ class ResidueRing:
         """Memory for so many rows, of any content."""
         return Rows(count, self.stride, self._free[count])
 
+    def kept_rows(self, count: int) -> Rows:
+        """The same for what is kept: its memory is not used again here, but the system's once it is given up."""
+        return Rows(count, self.stride, [])
+
     def view(self, rows: Rows) -> Array:
         """The rows as an array, with the room behind each."""
         kind = self.tables.arithmetic.type
@@ -168,10 +171,10 @@ class ResidueRing:
                 self.table,
             )
 
-    def plaintext(self, words: Words, level: int, scale: float, added: bool) -> Plaintext:
-        """A plaintext from its residues, primes x degree."""
+    def plaintext(self, words: Words, level: int, scale: float, added: bool, rows: Rows | None = None) -> Plaintext:
+        """A plaintext from its residues, primes x degree, in these rows or new ones."""
         primes = self.primes(level)
-        rows = self.rows(primes)
+        rows = rows or self.rows(primes)
         if added:
             self._read(words, rows, primes)
         else:

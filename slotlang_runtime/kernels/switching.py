@@ -24,7 +24,7 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     begin, gather, fold, factor = o.begin, o.gather, o.fold, o.factor
     constants = constants_of(o)
     centred, lowered, take, give = o.centred, o.lowered, o.take, o.give
-    forward_of, inverse = transforms(o)
+    forward_of, _, inverse = transforms(o)
 
     @inlined
     def digit(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:

@@ -21,6 +21,12 @@ Array: TypeAlias = npt.NDArray[Any]
 LOW_BITS = 30
 """Where factors of sums of products are split, in words."""
 
+LINE = 64
+"""Bytes of a line of the cache, with which arrays begin."""
+
+MOST_BITS = {"doubles": 51, "words": 63}
+"""Bits of a plaintext's coefficient with its sign that kernels expand, by their kind."""
+
 PAD = 72
 """Words after each row: rows that lie a power of two apart would fall on the same few sets of the cache."""
 
@@ -50,6 +56,11 @@ def smallest_root(p: int, n: int) -> int:
         root = root * square % p
         best = min(best, root)
     return best
+
+
+def compact_bytes(bits: int, count: int) -> int:
+    """Bytes of a plaintext of so many coefficients of so many bits, and of what is read behind them."""
+    return bits * count // 8 + LINE
 
 
 class Arithmetic:

@@ -14,9 +14,9 @@ from slotlang_runtime.kernels.lanes import inlined, word
 INNER = 2048
 
 
-def transforms(o: Arithmetic) -> tuple[Any, Any]:
+def transforms(o: Arithmetic) -> tuple[Any, Any, Any]:
     """``forward_of(read)`` makes ``forward(x, y, n, table, other)``, of n residues at address x as ``read`` reads them,
-    to y, which may be x; ``inverse(x, y, n, table)``."""
+    to y, which may be x; ``half_of``, below; ``inverse(x, y, n, table)``."""
     load, store, peek, splat = o.load, o.store, o.peek, o.splat
     add, sub, mul, red, four = o.add, o.sub, o.mul, o.red, o.four
     enter, ease, tidy, calm, final, last = o.enter, o.ease, o.tidy, o.calm, o.final, o.last
@@ -25,6 +25,7 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
     )
     whole0, whole1, even, odd = o.picks["whole0"], o.picks["whole1"], o.picks["even"], o.picks["odd"]
     lower, upper = o.picks["lower"], o.picks["upper"]
+    without_first, put_back, put_first = o.without_first, o.put_back, o.put_first
 
     @inlined
     def factors(tw: Any, k: Any) -> Any:
@@ -34,9 +35,9 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
         """One level and two levels of what ``read(x, j, p, v, other)`` makes of eight numbers at x, to y."""
 
         @inlined
-        def one(x: Any, y: Any, h: Any, m: Any, tw: Any, v: Any, p: Any, other: Any) -> Any:
-            # a level of m blocks
-            for i in range(m):
+        def one(x: Any, y: Any, h: Any, m: Any, count: Any, tw: Any, v: Any, p: Any, other: Any) -> Any:
+            # a level of m blocks, of the first of them
+            for i in range(count):
                 w, w1 = factors(tw, m + i)
                 for j in range(2 * i * h, 2 * i * h + h, 8):
                     a, b = red(read(x, j, p, v, other), v, p), mul(read(x, j + h, p, v, other), w, w1, p)
@@ -104,17 +105,17 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
             store(y, n + 56, whole1(g, h))
 
     @inlined
-    def rest(y: Any, n: Any, m: Any, table: Any) -> Any:
-        # all levels from that of m blocks on
+    def rest(y: Any, n: Any, m: Any, share: Any, table: Any) -> Any:
+        # all levels from that of m blocks on, of the first of ``share`` equal parts of the residues
         tw, tt, c = word(table, 0), word(table, 1), word(table, 4)
         p, v, blocks = splat(peek(c, 0)), splat(peek(c, 1)), n // INNER
         while 4 * m <= blocks:
-            radix4(y, y, n // (4 * m), m, 0, m, tw, v, p, 0)
+            radix4(y, y, n // (4 * m), m, 0, m // share, tw, v, p, 0)
             m = 4 * m
         while m < blocks:
-            radix2(y, y, n // (2 * m), m, tw, v, p, 0)
+            radix2(y, y, n // (2 * m), m, m // share, tw, v, p, 0)
             m = 2 * m
-        for block in range(m):
+        for block in range(m // share):
             q, count = INNER // 4, 1
             while q >= 8:
                 radix4(y, y, q, m * count, block * count, count, tw, v, p, 0)
@@ -131,12 +132,36 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
             p, v = splat(peek(c, 0)), splat(peek(c, 1))
             if n >= 4 * INNER:
                 first4(x, y, n // 4, 1, 0, 1, tw, v, p, other)
-                rest(y, n, 4, table)
+                rest(y, n, 4, 1, table)
             else:
-                first2(x, y, n // 2, 1, tw, v, p, other)
-                rest(y, n, 2, table)
+                first2(x, y, n // 2, 1, 1, tw, v, p, other)
+                rest(y, n, 2, 1, table)
 
         return transformed
+
+    def half_of(read: Any) -> Any:
+        """The first half of the transform of a polynomial that X -> 1/X leaves as it is, so that coefficient n - k is
+        minus coefficient k: ``half(x, y, n, table, other)`` of the coefficients 0 to n/4 - 1, then n/4, n/2 - 1,
+        n/2 - 2, and so on to n/4 + 1, as ``read`` reads them. The other half is the same, the last residue first."""
+
+        @inlined
+        def half(x: Any, y: Any, n: Any, table: Any, other: Any) -> Any:
+            # the first block of the first level, two coefficients of which are made of the same two
+            q, tw, c = n // 4, word(table, 0), word(table, 4)
+            (w, w1), p, v = factors(tw, 1), splat(peek(c, 0)), splat(peek(c, 1))
+            middle = read(x, q, p, v, other)
+            first, high = read(x, 0, p, v, other), without_first(middle)
+            alone = sub(middle, mul(middle, w, w1, p), p)
+            put_back(y, 2 * q, sub(high, mul(first, w, w1, p), p))
+            store(y, 0, sub(first, mul(high, w, w1, p), p))
+            for j in range(8, q, 8):
+                a, b = read(x, j, p, v, other), read(x, q + j, p, v, other)
+                store(y, j, sub(a, mul(b, w, w1, p), p))
+                put_back(y, 2 * q - j, sub(b, mul(a, w, w1, p), p))
+            put_first(y, q, alone)
+            rest(y, n, 2, 2, table)
+
+        return half
 
     @inlined
     def unradix4(x: Any, q: Any, m: Any, first: Any, count: Any, tw: Any, v: Any, p: Any) -> Any:
@@ -224,4 +249,4 @@ def transforms(o: Arithmetic) -> tuple[Any, Any]:
                 store(y, j, last(mul(add(a, b), s, s1, p), v, p))
                 store(y, j + n // 2, last(mul(sub(a, b, p), w, w1, p), v, p))
 
-    return forward_of, inverse
+    return forward_of, half_of, inverse

@@ -22,6 +22,7 @@ from slotlang_runtime.kernels.lanes import (
     inlined,
     operation,
     place,
+    word,
 )
 from slotlang_runtime.kernels.tables import LOW_BITS
 
@@ -95,6 +96,17 @@ def words(avx512: bool) -> Arithmetic:
         return add(mul(less(add(x, other[1]), other[0]), one(x), v, p), other[2])
 
     @inlined
+    def shift(c: Any, bits: Any) -> Any:
+        # what is added in place of subtracting 2^(bits-1): from 1 to p
+        p = word(c, 0)
+        return p - (A(1) << (bits - A(1))) % p
+
+    @inlined
+    def shifted(number: Any, p: Any, v: Any, s: Any) -> Any:
+        # below 5p
+        return add(mul(number, one(number), v, p), s)
+
+    @inlined
     def begin(c: Any) -> Any:
         return nothing(c[0]), nothing(c[0]), nothing(c[0])
 
@@ -132,6 +144,8 @@ def words(avx512: bool) -> Arithmetic:
         last=operation(U, (U, U, U), lambda b, x, v, p: _below(b, x, p, (1, 0))),  # below 4p to p
         centred=centred,
         lowered=lowered,
+        shift=shift,
+        shifted=shifted,
         begin=begin,
         gather=gather,
         fold=fold,

@@ -68,6 +68,26 @@ class MatrixEngine:
         """The number of constants that are zero."""
         return sum(constant is None for constant in self.constants.values())
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the constants: an integer each; of plaintexts, where SEAL's operations evaluate."""
+        if self._seal is not None:
+            return self._seal.memory_bytes
+        return sum(c.number.bit_length() // 8 + 1 for c in self.constants.values() if c is not None)
+
+    @property
+    def expanded_bytes(self) -> int:
+        """The same."""
+        return self.memory_bytes
+
+    def compact(self) -> MatrixEngine:
+        """Itself: these are integers."""
+        return self
+
+    def expanded(self) -> MatrixEngine:
+        """Itself."""
+        return self
+
     def records(self) -> dict[str, bytes | None]:
         """The encoded weights as bytes, by name: integers."""
         records: dict[str, bytes | None] = {}

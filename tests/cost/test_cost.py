@@ -23,7 +23,15 @@ from slotlang_runtime import Client, EvaluationKeys, Server, Weights
 
 KEYS = {
     *("program", "sizes", "parameters", "kernel", "counts", "rotation_lower_bound", "rotation_gap", "bounds"),
-    *("galois_key_bytes", "evaluation_key_bytes", "upload_bytes", "download_bytes", "weight_bytes"),
+    *(
+        "galois_key_bytes",
+        "evaluation_key_bytes",
+        "upload_bytes",
+        "download_bytes",
+        "weight_bytes",
+        "compact_weight_bytes",
+        "expanding_seconds",
+    ),
     *("peak_ciphertext_bytes", "predicted", "predicted_error", "parameters_from", "range", "promise"),
     *("rotation_steps", "composed_rotations"),
 }

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from slotlang_runtime.kernels import arithmetic, products, switching, transforms
+from slotlang_runtime.kernels import arithmetic, compacting, products, switching, transforms
 from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic
 from slotlang_runtime.kernels.lanes import PICKS
+from slotlang_runtime.kernels.tables import MOST_BITS
 from slotlang_runtime.parameters import DOUBLE_BITS
 
 Bound = float
@@ -49,7 +50,7 @@ def magic(x: Bound) -> None:
 
 
 class Memory:
-    """What kernels read and write: bounds, and words of tables, by address."""
+    """What kernels read and write: bounds of eight residues each, and words of tables, by address."""
 
     def __init__(self) -> None:
         self.cells: dict[int, Any] = {}
@@ -61,6 +62,18 @@ class Memory:
     def store(self, address: int, index: int, value: Any) -> int:
         self.cells[address + 8 * index] = value
         return 0
+
+    def among(self, address: int, index: int, value: Bound) -> int:
+        """One of eight."""
+        at = address + 8 * (index - index % 8)
+        self.cells[at] = max(value, self.cells.get(at, value))
+        return 0
+
+    def put_back(self, address: int, index: int, value: Bound) -> int:
+        """Eight that end at an index."""
+        if index % 8 == 7:
+            return self.store(address, index - 7, value)
+        return self.among(address, index - 7, value) + self.among(address, index, value)
 
 
 def doubles(memory: Memory) -> Arithmetic:
@@ -107,6 +120,12 @@ def doubles(memory: Memory) -> Arithmetic:
         assert rest <= 2**51
         return HALF
 
+    def shifted(number: Any, *_: Any) -> Bound:
+        # an integer of a coefficient's bits, which may be many times as large as a prime
+        assert 2**52 + 2 ** MOST_BITS["doubles"] <= 2**53
+        magic(2.0 ** (MOST_BITS["doubles"] - 1) * (1 + ULP))
+        return HALF
+
     return Arithmetic(
         "doubles",
         **memory_of(memory),
@@ -126,6 +145,8 @@ def doubles(memory: Memory) -> Arithmetic:
         last=last,
         centred=lambda x, p, v, other: red(x),
         lowered=lambda x, p, v, other: red(x),
+        shift=lambda c, bits: 0,
+        shifted=shifted,
         begin=lambda c: (0.0, 0),
         gather=gather,
         fold=fold,
@@ -187,6 +208,9 @@ def words(memory: Memory) -> Arithmetic:
         last=below(4),
         centred=moved,
         lowered=moved,
+        shift=lambda c, bits: 0,
+        # a product of any word with the constant 1, and at most p
+        shifted=lambda number, p, v, s: word(4.0 + 1.0),
         begin=lambda c: 0,
         gather=gather,
         fold=lambda s, c: 4.0,
@@ -201,6 +225,9 @@ def memory_of(memory: Memory) -> dict[str, Any]:
         "peek": lambda address, index: 1.0,
         "splat": lambda x: x,
         "moved": lambda address, index, order: memory.load(address, index),
+        "put_back": memory.put_back,
+        "put_first": lambda address, index, value: memory.among(address, index, value),
+        "without_first": lambda x: x,
         "picks": {name: picked(name) for name in PICKS},
     }
 
@@ -253,14 +280,14 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> B
         "share": lambda n, part, parts: (n // parts * part, n // parts * (part + 1)),
         "constants_of": lambda o: lambda tables, j: (1.0,) * 6,
     }
-    patched: list[ModuleType] = [arithmetic, transforms, switching, products]
+    patched: list[ModuleType] = [arithmetic, transforms, switching, products, compacting]
     for module in patched:
         for name, value in changes.items():
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, value)
-    forward_of, inverse = transforms.transforms(o)
+    forward_of, _, inverse = transforms.transforms(o)
     forward = forward_of(lambda x, j, p, v, other: memory.load(x, j))
-    kernels = switching.kernels(o) | products.kernels(o)
+    kernels = switching.kernels(o) | products.kernels(o) | compacting.kernels(o)
     return Bounds(memory, o, kernels, forward, inverse, 1.0 if o.kind == "words" else HALF)
 
 
@@ -290,6 +317,15 @@ def test_inverse_transforms(bounds: Bounds, degree: int) -> None:
         bounds.memory.default = 4.0
     bounds.inverse(row(0), row(1), degree, 0)
     assert largest(bounds, 1, 1, degree) <= bounds.stored
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("degree", DEGREES)
+def test_expanded_plaintexts(bounds: Bounds, degree: int, half: bool) -> None:
+    bits = row(90)
+    bounds.memory.store(bits, 0, 20 + (half << 8))
+    bounds.kernels["expanded"](row(0), bits, row(10), 1, 1, 1, degree, STRIDE, 0)
+    assert largest(bounds, 10, 1, degree) <= bounds.stored
 
 
 def lazy(bounds: Bounds) -> Bound:

@@ -1,4 +1,5 @@
-"""Expanded weights in files that are mapped: made once, shared, and never believed when they are damaged."""
+"""Compact weights in files that are mapped: made once, shared, and never believed when they are damaged; and which
+weights a station holds in which form."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from slotlang.service.manifest import File
 from slotlang.service.mapped import Mapped
 from slotlang.service.tokens import Tenant
 from slotlang_runtime import SecretKey
-from slotlang_runtime.kernels.residues import Rows
+from slotlang_runtime.weights import Weights
 
 ALICE = Tenant("alice", False, None, 0.0)
 X = np.random.default_rng(0).standard_normal((D, 2))
@@ -40,8 +41,8 @@ class World:
         self.keys = Placed(folder, File("keys", hashlib.sha256(keys).hexdigest()))
         self.upload = self.crypto.encrypt(client.groups[0], X)
 
-    def adapters(self, mapped: Mapped | None) -> tuple[Adapter, Adapters]:
-        found = Adapters(self.folder, Station(1 << 30, 1 << 30, mapped=mapped))
+    def adapters(self, mapped: Mapped | None, limit: int = 1 << 30) -> tuple[Adapter, Adapters]:
+        found = Adapters(self.folder, Station(limit, 1 << 30, mapped=mapped))
         asyncio.run(found.scan())
         return found.get(ALICE, "tiny"), found
 
@@ -58,8 +59,19 @@ class World:
         done = adapters.station.evaluate(job.hashes, self.upload, load)
         (y,) = self.crypto.decrypt(self.groups[number], done.results)
         assert np.abs(y.T - update_of(LAYERS[number], X.T)).max() < 1e-5
-        assert (adapters.station.servers.bytes > 0) and len(adapters.station.servers) == 1
+        # compact, and expanded, as there is room
+        held = self.sizes(number)
+        assert adapters.station.servers.bytes == sum(held) and len(adapters.station.servers) == 2
         return read
+
+    def sizes(self, number: int) -> tuple[int, int]:
+        """Bytes of a group's weights, compact and expanded."""
+        adapter, adapters = self.adapters(None)
+        group = adapter.manifest.groups[number]
+        job = Job(adapter.program(group), adapter.weights(group), self.keys, self.upload)
+        module = adapters.station.program(job.hashes["program"], lambda: job.load("program"))
+        whole = Weights.from_bytes(module, job.load("weights"))
+        return whole.compact().memory_bytes, whole.memory_bytes
 
     def file(self) -> Path:
         (found,) = self.files.iterdir()
@@ -71,23 +83,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("mapped"))
 
 
-def test_weights_are_expanded_once_and_mapped_by_all(world: World) -> None:
+def test_compact_weights_are_made_once_and_mapped_by_all(world: World) -> None:
     mapped = Mapped(world.files)
     assert world.check(mapped) == ["weights", "keys"]
     assert world.file().stat().st_mode & 0o777 == 0o600
     # another process reads nothing of the adapter's weights
     assert world.check(Mapped(world.files)) == ["keys"]
-    # and the rows are those of the file, not of this process's memory
+    # and the coefficients are those of the file, not of this process's memory
     adapter, adapters = world.adapters(mapped)
     group = adapter.manifest.groups[0]
     program = adapter.manifest.by_id[group.program].file.sha256
-    weights, size = mapped.weights(adapters.station.programs[program], program, group.weights.sha256, lambda: b"") or (
-        None,
-        0,
-    )
-    assert weights is not None and size % 4096 <= size
-    kinds = {type(plain.rows) for plain in weights.engine.plain.values()}  # type: ignore[attr-defined]
-    assert len(kinds) == 1 and Rows not in kinds
+    weights = mapped.weights(adapters.station.programs[program], program, group.weights.sha256, lambda: b"")
+    assert weights is not None and weights.memory_bytes == world.sizes(0)[0] < world.file().stat().st_size
+    memory = {id(plain.memory): plain.memory for plain in weights.engine.plain.values()}  # type: ignore[attr-defined]
+    (only,) = memory.values()
+    assert only.nbytes == world.file().stat().st_size and not only.flags.writeable
 
 
 def test_what_is_damaged_or_of_another_is_made_anew(world: World) -> None:
@@ -135,3 +145,41 @@ def test_files_go_with_their_adapter(world: World) -> None:
     assert path.exists() and not left.exists()
     asyncio.run(adapters.unload("tiny"))
     assert not path.exists()
+
+
+def test_what_has_no_room_expanded_is_held_compact(world: World) -> None:
+    """However often all of them are used in turn: the first keep their place, the others are not read again."""
+    (compact, whole), (other, _) = world.sizes(0), world.sizes(1)
+    limit = int(1.5 * whole) + compact + other
+    adapter, adapters = world.adapters(Mapped(world.files), limit)
+    read, station = list[tuple[int, Kind]](), adapters.station
+    for turn in range(3):
+        for number in (0, 1):
+            group = adapter.manifest.groups[number]
+            job = Job(adapter.program(group), adapter.weights(group), world.keys, world.upload)
+
+            def load(kind: Kind, job: Job = job, number: int = number) -> bytes:
+                read.append((number, kind))
+                return job.load(kind)
+
+            done = station.evaluate(job.hashes, world.upload, load)
+            (y,) = world.crypto.decrypt(world.groups[number], done.results)
+            assert np.abs(y.T - update_of(LAYERS[number], X.T)).max() < 1e-5
+            assert station.servers.bytes <= limit
+        if turn:
+            assert station.servers.bytes == whole + compact + other
+    assert [kind for _, kind in read].count("weights") <= 2 and len(station.servers) == 3
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_memory_for_less_than_one_module(world: World, mapped: bool) -> None:
+    """What is in use is held, and nothing else."""
+    files = Mapped(world.files) if mapped else None
+    adapter, adapters = world.adapters(files, world.sizes(0)[0] - 1)
+    group = adapter.manifest.groups[0]
+    job = Job(adapter.program(group), adapter.weights(group), world.keys, world.upload)
+    for _ in range(2):
+        done = adapters.station.evaluate(job.hashes, world.upload, job.load)
+        (y,) = world.crypto.decrypt(world.groups[0], done.results)
+        assert np.abs(y.T - update_of(LAYERS[0], X.T)).max() < 1e-5
+        assert adapters.station.servers.bytes == 0

@@ -23,6 +23,7 @@ from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.emit.loaded import load_module
 from slotlang.files import read_regular
 from slotlang.lower import Lowered, lower
+from slotlang.planning.compact import compact_form
 from slotlang.planning.parameters import Parameters
 from slotlang.proof.certificate import certificate
 from slotlang.refusals import Unreachable
@@ -206,6 +207,7 @@ class _Build:
             proof = None
         made = lowered.plan
         times, p, counts = made.predicted(self.work.profile), made.parameters, made.counts
+        compact = compact_form(made, self.work.profile)
         return {
             "id": name,
             "file": file.path,
@@ -215,6 +217,7 @@ class _Build:
             "range": lowered.range.status,
             "predicted": {
                 "evaluation_ms": round(1e3 * times.evaluation, 3),
+                **({} if compact is None else {"compact_ms": round(1e3 * (times.evaluation + compact.expanding), 3)}),
                 "server_ms": round(1e3 * times.server, 3),
                 "request_ms": round(1e3 * times.request, 3),
                 "upload_bytes": counts.ciphertexts_in * p.sent_bytes(seeded=True),
@@ -278,7 +281,10 @@ class _Build:
             running: list[tuple[int, Future[tuple[Bytes, dict[str, Any]]]]] = []
             for number, name in waiting:
                 group = self.work.groups[number]
-                running.append((number, pool.submit(encoded, self.modules[name], group, self.work.samples, gates)))
+                # how large the compact form is, one group says for its program
+                compact = group is self.work.by_shape[group.shape(self.work.options.tokens)][0]
+                given = self.modules[name], group, self.work.samples
+                running.append((number, pool.submit(encoded, *given, gates=gates, compact=compact)))
                 if len(running) == self.threads:
                     first, future = running.pop(0)
                     yield first, *future.result()
@@ -308,6 +314,11 @@ class _Build:
     def _manifest(self) -> Manifest:
         work, options = self.work, self.work.options
         ids = {shape: p["id"] for shape, p in zip(work.by_shape, self.state.programs, strict=True)}
+        compact: dict[str, dict[str, float]] = {}
+        for number, group in enumerate(work.groups):
+            # the first of a program was measured
+            found = self.state.groups[str(number)]["compact"]
+            compact.setdefault(ids[group.shape(options.tokens)], {} if found is None else {"compact_bytes": found})
         return Manifest(
             name=self.name,
             base_model=work.adapter.base_model or None,
@@ -323,7 +334,7 @@ class _Build:
                     p["verdict"],
                     p["range"],
                     p["certificate"],
-                    {name: float(value) for name, value in p["predicted"].items()},
+                    {name: float(value) for name, value in (p["predicted"] | compact[p["id"]]).items()},
                 )
                 for p in self.state.programs
             ),

@@ -29,10 +29,12 @@ def written(file: File) -> dict[str, Any]:
     return {"file": file.path, "sha256": file.sha256, "bytes": file.bytes}
 
 
-def encoded(module: Module, group: Group, samples: Samples, gates: bool = False) -> tuple[Bytes, dict[str, Any]]:
+def encoded(
+    module: Module, group: Group, samples: Samples, *, gates: bool = False, compact: bool = False
+) -> tuple[Bytes, dict[str, Any]]:
     """The encoded weights of a group as bytes, with those in the clear for ``gates``, and what was noticed: ``zeros``
-    of its ``plaintexts``, results whose errors have ``grown``, families that are too ``coarse``. Raises ``SlotError``
-    with the runtime's code for weights that it refuses."""
+    of its ``plaintexts``, results whose errors have ``grown``, families that are too ``coarse``; with ``compact``, the
+    bytes of the compact form in memory. Raises ``SlotError`` with the runtime's code for weights that it refuses."""
     sample = samples.get(group.input)
     exponents = None if sample is None else sample.equalize
     weights = weights_of(group, samples)
@@ -47,5 +49,6 @@ def encoded(module: Module, group: Group, samples: Samples, gates: bool = False)
         "zeros": made.engine.zeros,
         "grown": dict(made.grown),
         "coarse": list(coarse),
+        "compact": made.compact().memory_bytes if compact else None,
     }
     return (made.to_bytes(), clear), record
