@@ -13,7 +13,7 @@ from slotlang.service.adapters import Adapter, Adapters
 from slotlang.service.answers import Answers, Stored
 from slotlang.service.evaluator import Done, Evaluator, Job, Placed, Threads
 from slotlang.service.fields import Wrong
-from slotlang.service.limits import Limits, Queue, Rate
+from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
@@ -21,6 +21,7 @@ from slotlang.service.protocol import HEAD_BYTES, LENGTH, Request, answer_frame,
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
+from slotlang.service.turns import Queue
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import unpack
@@ -197,9 +198,10 @@ class Evaluations:
                 self.answers.store(stored, number, data)
             seconds.labels("load").observe(done.loading)
             seconds.labels("evaluate").observe(done.evaluating)
+            adapter.took(group, done.evaluating)
             return data
 
-        async with self.queue.turn(tenant.name) as waited:
+        async with self.queue.turn(tenant.name, adapter.expected(group)) as waited:
             seconds.labels("wait").observe(waited)
             try:
                 if isinstance(self.evaluator, Threads):
