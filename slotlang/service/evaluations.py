@@ -24,7 +24,7 @@ from slotlang.service.tokens import Tenant
 from slotlang.service.turns import Queue
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import Rejected
-from slotlang_runtime.wire import unpack
+from slotlang_runtime.wire import check_inside, unpack
 
 _LOG = logging.getLogger("slotlang.service")
 
@@ -90,7 +90,7 @@ def _whole(stored: Stored) -> Stored:
     """Without parts that are damaged, as a power failure leaves them."""
     for number, data in list(stored.parts.items()):
         try:
-            unpack("answer", data[LENGTH.size :])
+            check_inside(unpack("answer", data[LENGTH.size :]))
         except Rejected:
             del stored.parts[number]
     return stored
@@ -193,16 +193,16 @@ class Evaluations:
 
         def kept(done: Done) -> bytes:
             """The part, stored before any of it is sent."""
-            with seconds.labels("store").time():
+            with seconds["store"].time():
                 data = answer_frame(adapter.name, adapter.version, number, modules, done.results)
                 self.answers.store(stored, number, data)
-            seconds.labels("load").observe(done.loading)
-            seconds.labels("evaluate").observe(done.evaluating)
+            seconds["load"].observe(done.loading)
+            seconds["evaluate"].observe(done.evaluating)
             adapter.took(group, done.evaluating)
             return data
 
         async with self.queue.turn(tenant.name, adapter.expected(group)) as waited:
-            seconds.labels("wait").observe(waited)
+            seconds["wait"].observe(waited)
             try:
                 if isinstance(self.evaluator, Threads):
                     # one way to a thread and back

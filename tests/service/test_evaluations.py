@@ -25,6 +25,7 @@ from slotlang.service.service import Service
 from slotlang.service.tokens import Tenant
 from slotlang.service.turns import Queue
 from slotlang_runtime import SecretKey
+from slotlang_runtime.wire import pack
 
 ALICE = Tenant("alice", False, None, 0.0)
 KEY = "k" * 16
@@ -304,6 +305,30 @@ def test_a_station_evaluates_in_many_threads_what_it_holds_once(folder: Path, tm
         (y,) = crypto.decrypt(client.groups[number % 3], results[number])
         assert np.abs(y.T - update_of(LAYERS[number % 3], x.T)).max() < 1e-5
     assert len(station.servers) == 0 and station.servers.bytes == 0
+
+
+def test_a_stored_part_that_is_damaged_inside_is_evaluated_again(folder: Path, tmp_path: Path) -> None:
+    results = pack("results", {}, {"y": b"y" * 100})
+
+    async def main() -> None:
+        world = World(folder, tmp_path)
+        await world.start()
+
+        async def evaluate(job: Job) -> Done:
+            world.evaluator.begun += 1
+            return Done(results, 0.0, 0.0)
+
+        world.evaluator.evaluate = evaluate  # type: ignore[method-assign]
+        body = world.body(LAYERS[0])
+        answer = await whole(await world.begin(body))
+        (path,) = world.service.answers.folder.iterdir()
+        data = bytearray(path.read_bytes())
+        data[data.index(b"y" * 100)] ^= 1
+        path.write_bytes(data)
+        assert await whole(await world.begin(body)) == answer and world.evaluator.begun == 2
+        await world.service.close()
+
+    asyncio.run(main())
 
 
 def test_on_a_full_disk_what_is_stored_is_given_and_nothing_else(
