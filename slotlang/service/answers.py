@@ -22,7 +22,7 @@ import shutil
 import struct
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -149,9 +149,10 @@ class Answers:
     def expire(self, seconds: float = 0.0) -> int:
         """Delete answers whose window is over, in about this many seconds, or at once where there is no room for new
         ones; their number."""
-        due, gone, looked_at = self._due(), 0, 0
+        due, gone = self._due(), 0
         pause = max(_PAUSE, min(_MOST_PAUSE, seconds / max(1, len(due))))
-        for looked_at, name in enumerate(due, 1):
+        while due:
+            name = due.popleft()
             if self._remove(name):
                 gone += 1
             else:
@@ -160,9 +161,9 @@ class Answers:
             full = self._bytes >= self.limit or not seconds
             if self._closed.wait(0.0 if full else pause):
                 break
-        for name in due[looked_at:]:
-            # left for the next call
-            with self._lock:
+        with self._lock:
+            for name in due:
+                # left for the next call
                 self._came.setdefault(name, -math.inf)
                 self._came.move_to_end(name, last=False)
         return gone
@@ -171,9 +172,9 @@ class Answers:
         """End an ``expire`` that is under way."""
         self._closed.set()
 
-    def _due(self) -> list[str]:
+    def _due(self) -> deque[str]:
         """Names whose window is over, or of which it is not known; they are no longer noted."""
-        due, now = list[str](), self.clock()
+        due, now = deque[str](), self.clock()
         with self._lock:
             while self._came and next(iter(self._came.values())) <= now - self.window:
                 due.append(self._came.popitem(last=False)[0])
