@@ -4,6 +4,9 @@
 length of the label (4), the label, the number of records (4), and for each record the length of its name (2), that of
 its content (8; all ones: there is none), the name and the content. The label is JSON with sorted keys: what the records
 belong to. Numbers are little-endian.
+
+Requests to a service and its answers hold containers. In the SHA-256 of these two, a record that is a container counts
+by its head, in which its own SHA-256 is: that one is checked when the record is opened, and nothing is hashed twice.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ _HEAD = struct.Struct("<8s16sQ32s")
 _ABSENT = 0xFFFFFFFFFFFFFFFF
 _LIMIT = 1 << 36
 _LABEL_LIMIT = 1 << 20
+_OUTER = ("requests", "answer")
+"""Kinds in which records that are containers count by their heads."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,13 @@ def pack(kind: str, label: Label, records: Records) -> bytes:
     """A container of records that belong to what the label says."""
     text = _dumped(label)
     pieces: list[bytes | memoryview] = [struct.pack("<I", len(text)), text, struct.pack("<I", len(records))]
+    digest = hashlib.sha256(b"".join(pieces))
     for name, data in records.items():
-        key = name.encode()
-        pieces += [struct.pack("<HQ", len(key), _ABSENT if data is None else len(data)) + key, data or b""]
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
+        key, content = name.encode(), b"" if data is None else data
+        head = struct.pack("<HQ", len(key), _ABSENT if data is None else len(content)) + key
+        pieces += [head, content]
+        digest.update(head)
+        digest.update(content[: _HEAD.size] if kind in _OUTER and _is_container(content) else content)
     head = _HEAD.pack(_MAGIC + _VERSION, kind.encode().ljust(16, b"\0"), sum(map(len, pieces)), digest.digest())
     return b"".join([head, *pieces])
 
@@ -91,7 +97,7 @@ def unpack(kind: str, data: Any) -> Box:
     body = view[_HEAD.size :]
     if length != len(body) or length > _LIMIT:
         raise Rejected(f"these {kind} are truncated: {len(body):,} of {count_of(length, 'byte')}", DAMAGED_BYTES)
-    if hashlib.sha256(body).digest() != checksum:
+    if digest_of(kind, body) != checksum:
         raise Rejected(f"these {kind} are damaged: the checksum does not match", DAMAGED_BYTES)
     try:
         label, at = _label(body)
@@ -101,6 +107,56 @@ def unpack(kind: str, data: Any) -> Box:
     if at != len(body):
         raise Rejected(f"there are bytes left over behind these {kind}", DAMAGED_BYTES)
     return Box(kind, label, records)
+
+
+def check_inside(box: Box) -> None:
+    """Raise Rejected where a record that is a container is damaged."""
+    for record in box.records.values():
+        if record is not None and _is_container(record):
+            _, _, _, checksum = _HEAD.unpack_from(record)
+            if hashlib.sha256(record[_HEAD.size :]).digest() != checksum:
+                raise Rejected(f"these {box.kind} are damaged: the checksum does not match", DAMAGED_BYTES)
+
+
+def _is_container(data: bytes | memoryview) -> bool:
+    """Whether bytes begin as a container of their length does."""
+    if len(data) < _HEAD.size or bytes(data[:8]) != _MAGIC + _VERSION:
+        return False
+    _, _, length, _ = _HEAD.unpack_from(data)
+    return bool(length == len(data) - _HEAD.size)
+
+
+def digest_of(kind: str, body: bytes | memoryview) -> bytes:
+    """The SHA-256 that stands in the head of a container of a kind, of what follows the head."""
+    body, digest, at = memoryview(body), hashlib.sha256(), 0
+    if kind in _OUTER:
+        for start, end in _containers(body):
+            digest.update(body[at : start + _HEAD.size])
+            at = end
+    digest.update(body[at:])
+    return digest.digest()
+
+
+def _containers(body: memoryview) -> list[tuple[int, int]]:
+    """Where the records are that are containers; none where the records can't be read."""
+    found: list[tuple[int, int]] = []
+    try:
+        at = 4 + int(struct.unpack_from("<I", body)[0])
+        (count,) = struct.unpack_from("<I", body, at)
+        at += 4
+        for _ in range(count):
+            key_size, size = struct.unpack_from("<HQ", body, at)
+            at += 10 + key_size
+            if size == _ABSENT:
+                continue
+            if at + size > len(body):
+                return []
+            if _is_container(body[at : at + size]):
+                found.append((at, at + size))
+            at += size
+    except struct.error:
+        return []
+    return found
 
 
 def _label(body: memoryview) -> tuple[dict[str, Any], int]:

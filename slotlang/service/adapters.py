@@ -27,6 +27,11 @@ from slotlang_runtime.ranks import Gate, checked_ranks, ranked
 from slotlang_runtime.weights import load_kernels
 from slotlang_runtime.wire import pack
 
+_UNKNOWN = 10.0
+"""Milliseconds of an evaluation of which the build says nothing."""
+_REMEMBERED = 16
+"""Evaluations of a program whose mean is what the next one is expected to take, about."""
+
 
 @dataclass(eq=False)
 class Adapter:
@@ -42,6 +47,7 @@ class Adapter:
     loaded: float = field(default_factory=time.time)
     uses: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _seconds: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def version(self) -> str:
@@ -59,6 +65,17 @@ class Adapter:
             self.uses -= 1
             if not self.uses:
                 self.idle.set()
+
+    def expected(self, group: Group) -> float:
+        """Seconds that an evaluation is expected to take: as the last ones of its program did, and before there were
+        any, as the cost model says."""
+        predicted = self.manifest.by_id[group.program].predicted
+        return self._seconds.get(group.program) or predicted.get("server_ms", _UNKNOWN) / 1e3
+
+    def took(self, group: Group, seconds: float) -> None:
+        """Learn what an evaluation took. Of two threads that call it at once, one may be forgotten."""
+        known = self._seconds.get(group.program, seconds)
+        self._seconds[group.program] = known + (seconds - known) / _REMEMBERED
 
     def program(self, group: Group) -> Placed:
         """The file of a group's program."""

@@ -7,17 +7,22 @@ refused. Parts lie in files, so that this holds over a restart too.
 A file for each request: a line with the time at which it came and its digest, then its parts as they were evaluated,
 each with its number and length before it, appended by one write. A process that ends while it writes leaves half a
 part, which is cut off when the file is read again: nothing of it was sent.
+
+When each came is known here too, in order, so that only files whose window is over are looked at; and they are deleted
+a few at a time, for who waits for an answer would feel a thousand at once.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import shutil
 import struct
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,8 +35,8 @@ _HEAD = struct.Struct("<IQ")
 _LINE = 128
 """Bytes of the first line, at most."""
 _LOCKS = 64
-_PAUSE = 0.002
-"""Seconds between two files that are deleted."""
+_PAUSE, _MOST_PAUSE = 0.002, 0.05
+"""Seconds between two files that are deleted, at least and at most."""
 _GONE = ".gone."
 """What a file's name begins with while it is deleted: where its bytes are just written to the disk, that takes long."""
 
@@ -59,7 +64,10 @@ class Answers:
         self._lock = threading.Lock()
         # a disk that is busy with one file holds up few others
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
-        self._bytes = sum(map(_bytes, folder.iterdir()))
+        # of files of an earlier process it is not known: each is looked at once
+        self._came = OrderedDict[str, float]((path.name, -math.inf) for path in folder.iterdir())
+        self._bytes = sum(_bytes(folder / name) for name in self._came)
+        self._closed = threading.Event()
 
     @property
     def size(self) -> int:
@@ -100,6 +108,7 @@ class Answers:
                 before = os.fstat(descriptor).st_size
                 if not before:
                     part.insert(0, f"{of.begun!r} {of.digest}\n".encode())
+                    self._note(of.name, of.begun)
                 size = sum(map(len, part))
                 try:
                     if os.writev(descriptor, part) != size:
@@ -137,15 +146,44 @@ class Answers:
             self._count(at - len(data))
         return found
 
-    def expire(self) -> int:
-        """Delete answers whose window is over; their number."""
-        gone = 0
-        for path in list(self.folder.iterdir()):
-            if self._remove(path.name):
+    def expire(self, seconds: float = 0.0) -> int:
+        """Delete answers whose window is over, in about this many seconds, or at once where there is no room for new
+        ones; their number."""
+        due, gone = self._due(), 0
+        pause = max(_PAUSE, min(_MOST_PAUSE, seconds / max(1, len(due))))
+        while due:
+            name = due.popleft()
+            if self._remove(name):
                 gone += 1
-                # a thousand at once would be felt by those who wait for answers
-                time.sleep(_PAUSE)
+            else:
+                # it is younger than was known, or one of its name came since
+                self._note(name, self._begun(name))
+            full = self._bytes >= self.limit or not seconds
+            if self._closed.wait(0.0 if full else pause):
+                break
+        with self._lock:
+            for name in due:
+                # left for the next call
+                self._came.setdefault(name, -math.inf)
+                self._came.move_to_end(name, last=False)
         return gone
+
+    def close(self) -> None:
+        """End an ``expire`` that is under way."""
+        self._closed.set()
+
+    def _due(self) -> deque[str]:
+        """Names whose window is over, or of which it is not known; they are no longer noted."""
+        due, now = deque[str](), self.clock()
+        with self._lock:
+            while self._came and next(iter(self._came.values())) <= now - self.window:
+                due.append(self._came.popitem(last=False)[0])
+        return due
+
+    def _note(self, name: str, begun: float) -> None:
+        with self._lock:
+            self._came.pop(name, None)
+            self._came[name] = begun
 
     def _begun(self, name: str) -> float:
         """When the request came, as its file says; 0 where it says nothing."""
@@ -159,6 +197,8 @@ class Answers:
         with self._of(name):
             if abs(self.clock() - self._begun(name)) < self.window:
                 return False
+            with self._lock:
+                self._came.pop(name, None)
             if not name.startswith(_GONE):
                 size, path = _bytes(path), self.folder / f"{_GONE}{name}"
                 with suppress(FileNotFoundError):

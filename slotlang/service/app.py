@@ -10,12 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
 
 from slotlang import __version__
 from slotlang.service import messages as m
 from slotlang.service.adapters import Adapter
-from slotlang.service.evaluating import PATH, Evaluating, caller
+from slotlang.service.evaluating import PATH, caller
 from slotlang.service.gate import Gate, response_of
 from slotlang.service.problems import MALFORMED, MISSING, NO_TOKEN, TOO_LARGE, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, KEY_HEADER, VERSION
@@ -206,11 +205,11 @@ async def evaluate(
 ) -> Response:
     """Encrypted updates of several modules and tokens. The same request under the same key gets the same answer, within
     the window, and no second evaluation."""
-    raise AssertionError("``Evaluating`` stands before it")
+    raise AssertionError("``Evaluating`` answers before the application is asked")
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application of a service that was started."""
+    """The application of a service that was started, without ``Evaluating``, which stands before it."""
     app = FastAPI(
         title="slotlang",
         version=__version__,
@@ -218,8 +217,6 @@ def create_app(service: Service) -> FastAPI:
         exception_handlers={RequestValidationError: _invalid, HTTPException: _http},
     )
     app.state.service = service
-    # found before the route that describes it
-    app.router.routes.append(Route(PATH, Evaluating(service), methods=["POST"]))
     app.include_router(router)
     app.add_middleware(Gate, limits=service.limits, metrics=service.metrics)
     return app

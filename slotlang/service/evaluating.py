@@ -1,13 +1,15 @@
 """The route of evaluation, and who asks. ASGI without what other routes need for JSON: a request of a few milliseconds
-is not to spend one of them on being read."""
+is not to spend one of them on being read. So it stands before the application that has the other routes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from starlette.requests import ClientDisconnect
 
+from slotlang.service.gate import Gate
 from slotlang.service.problems import MALFORMED, NO_TOKEN, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
 from slotlang.service.service import Service
@@ -17,8 +19,10 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Scope: TypeAlias = MutableMapping[str, Any]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/v1/sessions/{session}/evaluate"
+_SESSION = re.compile(PATH.replace("{session}", "([^/]+)"))
 _HEADER, _KEY, _ADAPTER = (name.lower().encode() for name in (HEADER, KEY_HEADER, ADAPTER_HEADER))
 
 
@@ -35,15 +39,25 @@ def caller(service: Service, token: str | None, protocol: str | None) -> Tenant:
 
 
 class Evaluating:
-    """Answers ``PATH``."""
+    """Answers ``PATH``, and asks an application for everything else."""
 
     path = PATH
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+    def __init__(self, service: Service, app: App) -> None:
+        self.service, self.app = service, app
+        self._gate = Gate(self._evaluate, service.limits, service.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises Refusal and Rejected before the answer begins."""
+        """Answer one request."""
+        found = _SESSION.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if found is None:
+            await self.app(scope, receive, send)
+            return
+        scope["session"] = found[1]
+        await self._gate(scope, receive, send)
+
+    async def _evaluate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Refusal and Rejected before the answer begins."""
         # its path, without names, for metrics
         scope["route"] = self
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
@@ -53,7 +67,7 @@ class Evaluating:
         key = headers.get(_KEY, "")
         if not IDEMPOTENCY_KEY.fullmatch(key):
             raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
-        session = self.service.store.get(tenant.name, scope["path_params"]["session"])
+        session = self.service.store.get(tenant.name, scope["session"])
         run = await self.service.evaluations.begin(tenant, session, key, await _body(receive))
         pieces = run.frames()
         # a problem with the first item is an answer of its own

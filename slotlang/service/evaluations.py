@@ -13,7 +13,7 @@ from slotlang.service.adapters import Adapter, Adapters
 from slotlang.service.answers import Answers, Stored
 from slotlang.service.evaluator import Done, Evaluator, Job, Placed, Threads
 from slotlang.service.fields import Wrong
-from slotlang.service.limits import Limits, Queue, Rate
+from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
@@ -21,9 +21,10 @@ from slotlang.service.protocol import HEAD_BYTES, LENGTH, Item, Request, answer_
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
+from slotlang.service.turns import Queue
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import Rejected
-from slotlang_runtime.wire import unpack
+from slotlang_runtime.wire import check_inside, unpack
 
 _LOG = logging.getLogger("slotlang.service")
 
@@ -89,7 +90,7 @@ def _whole(stored: Stored) -> Stored:
     """Without parts that are damaged, as a power failure leaves them."""
     for number, data in list(stored.parts.items()):
         try:
-            unpack("answer", data[LENGTH.size :])
+            check_inside(unpack("answer", data[LENGTH.size :]))
         except Rejected:
             del stored.parts[number]
     return stored
@@ -194,18 +195,20 @@ class Evaluations:
 
         def kept(done: Done) -> bytes:
             """The part, stored before any of it is sent."""
-            with seconds.labels("store").time():
+            with seconds["store"].time():
                 data = answer_frame(adapter.name, adapter.version, number, item, done.results)
                 self.answers.store(stored, number, data)
-            seconds.labels("load").observe(done.loading)
-            seconds.labels("evaluate").observe(done.evaluating)
+            seconds["load"].observe(done.loading)
+            seconds["evaluate"].observe(done.evaluating)
             if job.gate:
                 self.metrics.gated.inc()
                 self.metrics.skipped.inc(done.skipped)
+            else:
+                adapter.took(group, done.evaluating)
             return data
 
-        async with self.queue.turn(tenant.name) as waited:
-            seconds.labels("wait").observe(waited)
+        async with self.queue.turn(tenant.name, adapter.expected(group)) as waited:
+            seconds["wait"].observe(waited)
             try:
                 if isinstance(self.evaluator, Threads):
                     # one way to a thread and back

@@ -115,8 +115,8 @@ class _Body:
             if self._read > self._most:
                 raise self._too_large()
             if self._ended:
-                self._metrics.seconds.labels("read").observe(time.monotonic() - self._start)
-                self._metrics.bytes.labels("in").inc(self._read)
+                self._metrics.seconds["read"].observe(time.monotonic() - self._start)
+                self._metrics.bytes_in.inc(self._read)
         return message
 
     async def drain(self) -> None:
@@ -148,7 +148,7 @@ class _Answer:
                 if name == b"slotlang-code":
                     metrics.refusals.labels(value.decode()).inc()
         else:
-            metrics.bytes.labels("out").inc(len(message.get("body", b"")))
+            metrics.bytes_out.inc(len(message.get("body", b"")))
         try:
             async with asyncio.timeout(self._gate.limits.idle):
                 await self._send(message)

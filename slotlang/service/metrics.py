@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+_PARTS = ("read", "wait", "load", "evaluate", "store")
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
@@ -15,16 +16,19 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         own = self.registry
-        self.seconds = Histogram(
+        seconds = Histogram(
             "slotlang_seconds",
-            "Seconds of each part of a request: read, wait, load, evaluate, store",
+            f"Seconds of each part of a request: {', '.join(_PARTS)}",
             ["part"],
             buckets=_SECONDS,
             registry=own,
         )
         self.requests = Counter("slotlang_requests", "Requests by route and status", ["route", "status"], registry=own)
         self.refusals = Counter("slotlang_refusals", "Refusals by code", ["code"], registry=own)
-        self.bytes = Counter("slotlang_bytes", "Bytes of bodies", ["direction"], registry=own)
+        carried = Counter("slotlang_bytes", "Bytes of bodies", ["direction"], registry=own)
+        # looked up once, and not for each request
+        self.seconds = {part: seconds.labels(part) for part in _PARTS}
+        self.bytes_in, self.bytes_out = carried.labels("in"), carried.labels("out")
         self.evaluations = Counter("slotlang_evaluations", "Evaluations that ended well", registry=own)
         self.gated = Counter("slotlang_gated", "Of these, evaluations with some of the ranks", registry=own)
         self.skipped = Counter("slotlang_skipped", "Products with plaintexts that gates left out", registry=own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from contextlib import suppress
 from pathlib import Path
@@ -24,8 +25,9 @@ _LOG = logging.getLogger("slotlang.service")
 STATE = ".state"
 """The state's folder, in the service's, where no other is named."""
 
-_SWEEP = 15.0
-"""Seconds between two looks for what has expired."""
+_SWEEP, _SESSIONS = 1.0, 15
+"""Seconds between two looks for answers that have expired, in which those that were found are deleted; and how many of
+these pass between two looks for sessions."""
 _JUMP = 5.0
 """Seconds by which a clock that jumped is worth a warning."""
 
@@ -71,12 +73,11 @@ class Service:
             )
         for problem in problems:
             _LOG.error("an adapter is not served: %s", problem)
-        self._sweep()
+        # answers first: they are what makes room on a full disk
+        self._sweep(self.answers.expire())
         self._sweeper = asyncio.create_task(self._sweep_often())
 
-    def _sweep(self) -> None:
-        # answers first: they are what makes room on a full disk
-        answers = self.answers.expire()
+    def _sweep(self, answers: int) -> None:
         sessions = self.store.expire()
         if answers or sessions:
             _LOG.info("%d sessions and %d answers have expired", sessions, answers)
@@ -85,18 +86,24 @@ class Service:
             self._jumped = jumped
 
     async def _sweep_often(self) -> None:
-        while True:
+        answers = 0
+        for turn in itertools.count(1):
             await asyncio.sleep(_SWEEP)
             try:
-                await asyncio.to_thread(self._sweep)
-                # there may be more workers than before
-                self.evaluations.queue.fill()
+                # answers first: they are what makes room on a full disk
+                answers += await asyncio.to_thread(self.answers.expire, _SWEEP)
+                if turn % _SESSIONS == 0:
+                    await asyncio.to_thread(self._sweep, answers)
+                    answers = 0
+                    # there may be more workers than before
+                    self.evaluations.queue.fill()
             except Exception:
                 # the next look may find a disk that has room again
                 _LOG.exception("what has expired could not be deleted")
 
     async def close(self) -> None:
         """Wait for the requests under way, and close all files."""
+        self.answers.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):

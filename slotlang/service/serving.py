@@ -22,6 +22,7 @@ from slotlang.diagnostics import error
 from slotlang.files import reason_of
 from slotlang.service.addresses import is_loopback
 from slotlang.service.app import create_app
+from slotlang.service.evaluating import Evaluating
 from slotlang.service.evaluator import Evaluator
 from slotlang.service.limits import Limits
 from slotlang.service.lines import protocol
@@ -148,7 +149,7 @@ def serve(
         evaluator = None if scheduler is None else _workers(scheduler, limits)
         with opening(state):
             service = Service(folder, state, limits, threads, evaluator)
-        app = create_app(service)
+        app = Evaluating(service, create_app(service))
         port = listening.getsockname()[1]
         config = uvicorn.Config(
             app,

@@ -29,7 +29,7 @@ from slotlang.service.durable import flush, write_durable
 from slotlang.service.fields import Wrong
 from slotlang.service.problems import BUSY, MALFORMED, MISSING, NO_KEYS, TOO_LARGE, TOO_MANY, Refusal
 from slotlang.service.protocol import SESSION_ID
-from slotlang.service.sessions import Session, read_session
+from slotlang.service.sessions import Session, SessionFiles, read_session
 from slotlang_runtime.amounts import count_of
 
 _LOG = logging.getLogger("slotlang.service")
@@ -65,6 +65,7 @@ class Store:
         self._lock = threading.RLock()
         self._uses: Counter[str] = Counter()
         self._touched: dict[str, float] = {}
+        self._files = SessionFiles()
         for path in (folder, folder / "sessions", folder / "keys"):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.rebuilt = 0
@@ -188,7 +189,7 @@ class Store:
         with suppress(OSError):
             if SESSION_ID.fullmatch(name):
                 try:
-                    found = read_session(self._file(name))
+                    found = self._files.read(self._file(name))
                 except ValueError:
                     found = self._repaired(name)
         if found is not None and found.tenant == tenant and found.expires > self.clock():

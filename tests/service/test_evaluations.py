@@ -17,13 +17,15 @@ from slotlang.client.adapter import Adapter, Crypto
 from slotlang.service.adapters import Adapters
 from slotlang.service.evaluations import Run
 from slotlang.service.evaluator import Done, Job, Placed, Station
-from slotlang.service.limits import Limits, Queue, Rate
+from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File
 from slotlang.service.problems import Refusal, refusal
 from slotlang.service.protocol import Frames, Item, Request
 from slotlang.service.service import Service
 from slotlang.service.tokens import Tenant
+from slotlang.service.turns import Queue
 from slotlang_runtime import SecretKey
+from slotlang_runtime.wire import pack
 
 ALICE = Tenant("alice", False, None, 0.0)
 KEY = "k" * 16
@@ -164,24 +166,71 @@ def test_a_full_queue_refuses_before_any_work(folder: Path, tmp_path: Path) -> N
     asyncio.run(main())
 
 
-def test_tenants_take_turns() -> None:
+def order_of(asked: list[tuple[str, float, float]], width: int = 1) -> list[str]:
+    """The order in which evaluations run that come one after the other: tenants, the moments at which they come, and
+    the seconds that they take, one at a time."""
+
     async def main() -> list[str]:
-        queue, order = Queue(lambda: 1, Limits()), list[str]()
+        now, order, held = [0.0], list[str](), asyncio.Event()
+        queue = Queue(lambda: width, Limits(), lambda: now[0])
 
-        async def work(tenant: str) -> None:
-            async with queue.turn(tenant):
+        async def work(tenant: str, seconds: float) -> None:
+            async with queue.turn(tenant, seconds):
+                await held.wait()
                 order.append(tenant)
-                await asyncio.sleep(0)
 
-        first = [asyncio.create_task(work("a")) for _ in range(4)]
-        await asyncio.sleep(0)
-        await asyncio.gather(*first, *(work("b") for _ in range(2)))
+        tasks = []
+        for tenant, moment, seconds in asked:
+            now[0] = moment
+            tasks.append(asyncio.create_task(work(tenant, seconds)))
+            await asyncio.sleep(0)
+        held.set()
+        await asyncio.gather(*tasks)
         assert queue.running == 0 and queue.waiting == 0
         return order
 
-    order = asyncio.run(main())
-    # b does not wait for all of a's
-    assert order.index("b") < 4 and sorted(order) == ["a"] * 4 + ["b"] * 2
+    return asyncio.run(main())
+
+
+def test_evaluations_of_tenants_within_their_shares_are_in_the_order_in_which_they_came() -> None:
+    asked = [("ab"[number % 3 > 0], 0.1 * number, 0.04) for number in range(12)]
+    assert order_of(asked) == [tenant for tenant, _, _ in asked]
+
+
+def test_a_tenant_that_asks_for_more_than_its_share_does_not_hold_up_others() -> None:
+    order = order_of([*[("a", 10.0, 0.3)] * 10, ("b", 10.2, 0.3), ("b", 10.2, 0.3)])
+    # one of a's runs already, and one more is its credit; b's second one is no excess either
+    assert order[:4] == ["a", "a", "b", "a"] and order.index("b", 3) < 6
+
+
+def test_long_evaluations_count_for_more_than_short_ones() -> None:
+    asked = [("a", 0.0, 1.0), *[("a", 0.0, 1.0), ("b", 0.0, 0.1)] * 4]
+    # after the one that runs, b's are all within its credit
+    assert order_of(asked)[:5] == ["a", "b", "b", "b", "b"]
+
+
+def test_a_queue_keeps_nothing_of_who_left() -> None:
+    async def main() -> None:
+        queue, done = Queue(lambda: 1, Limits(wait=0.05)), asyncio.Event()
+
+        async def hold() -> None:
+            async with queue.turn("a"):
+                await done.wait()
+
+        async def take(tenant: str) -> None:
+            async with queue.turn(tenant):
+                pass
+
+        holding = asyncio.create_task(hold())
+        await asyncio.sleep(0)
+        ended = await asyncio.gather(*(take(f"tenant-{n}") for n in range(5)), return_exceptions=True)
+        assert all(isinstance(problem, Refusal) and problem.code == "SL575" for problem in ended)
+        assert queue.waiting == 0 and queue.running == 1
+        done.set()
+        await holding
+        assert queue.running == 0 and not queue._places and not queue._under_way
+
+    asyncio.run(main())
 
 
 def test_a_turn_that_is_given_up_goes_to_the_next() -> None:
@@ -256,6 +305,30 @@ def test_a_station_evaluates_in_many_threads_what_it_holds_once(folder: Path, tm
         (y,) = crypto.decrypt(client.groups[number % 3], results[number])
         assert np.abs(y.T - update_of(LAYERS[number % 3], x.T)).max() < 1e-5
     assert len(station.servers) == 0 and station.servers.bytes == 0
+
+
+def test_a_stored_part_that_is_damaged_inside_is_evaluated_again(folder: Path, tmp_path: Path) -> None:
+    results = pack("results", {}, {"y": b"y" * 100})
+
+    async def main() -> None:
+        world = World(folder, tmp_path)
+        await world.start()
+
+        async def evaluate(job: Job) -> Done:
+            world.evaluator.begun += 1
+            return Done(results, 0.0, 0.0)
+
+        world.evaluator.evaluate = evaluate  # type: ignore[method-assign]
+        body = world.body(LAYERS[0])
+        answer = await whole(await world.begin(body))
+        (path,) = world.service.answers.folder.iterdir()
+        data = bytearray(path.read_bytes())
+        data[data.index(b"y" * 100)] ^= 1
+        path.write_bytes(data)
+        assert await whole(await world.begin(body)) == answer and world.evaluator.begun == 2
+        await world.service.close()
+
+    asyncio.run(main())
 
 
 def test_on_a_full_disk_what_is_stored_is_given_and_nothing_else(

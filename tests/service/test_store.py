@@ -449,3 +449,41 @@ def test_a_cyclic_sweep_finds_what_is_pinned() -> None:
     now[0] += 100
     sweep(pinning, range(10, 20))
     assert sweep(pinning, range(10, 20)) >= 0.6
+
+
+def test_only_answers_whose_window_is_over_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    answers = Answers(tmp_path, 10.0, clock=clock)
+    for number in range(6):
+        answers.store(answers.begin(f"{number}" * 40, "d" * 64), 0, b"part")
+        clock.now += 4.0
+    looked_at = list[str]()
+    begun = Answers._begun
+
+    def noted(self: Answers, name: str) -> float:
+        looked_at.append(name[0])
+        return begun(self, name)
+
+    monkeypatch.setattr(Answers, "_begun", noted)
+    # the last one came 4 s ago, and the third 16 s
+    assert answers.expire() == 4 and looked_at == ["0", "1", "2", "3"]
+    assert answers.expire() == 0 and len(looked_at) == 4
+    # another process looks once at what it finds
+    after = Answers(tmp_path, 10.0, clock=clock)
+    assert after.expire() == 0 and after.expire() == 0 and sorted(set(looked_at[4:])) == ["4", "5"]
+    clock.now += 4.0
+    assert after.expire() == 1 and looked_at[-1] == "4"
+
+
+def test_what_was_not_deleted_in_time_is_deleted_later(tmp_path: Path) -> None:
+    clock = Clock()
+    answers = Answers(tmp_path, 10.0, clock=clock)
+    for number in range(5):
+        answers.store(answers.begin(f"{number}" * 40, "d" * 64), 0, b"part")
+    clock.now += 11.0
+    # one that comes again meanwhile begins anew
+    answers.store(answers.begin("3" * 40, "e" * 64), 0, b"part")
+    answers.close()
+    # a closed one deletes one at most
+    assert answers.expire(1.0) == 1
+    assert sum(answers.expire(1.0) for _ in range(8)) == 3 and [path.name[0] for path in tmp_path.iterdir()] == ["3"]
