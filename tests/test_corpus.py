@@ -182,10 +182,12 @@ def test_the_index_has_every_program_once(index: types.ModuleType) -> None:
 
 @pytest.mark.parametrize("path", PROVED, ids=ids)
 def test_encrypted_run(path: Path) -> None:
-    """With the fixed parameters, or with those for the error asked for where the fixed ones promise more."""
+    """With the fixed parameters, or with those for half of the error asked for where the fixed ones promise more than
+    that: a promise is an rms, and a run of a few slots may be above it."""
     _, sizes = head(path)
     promised = api.plan(api.load(path, sizes)).promise.relative_error
-    session = api.run(path, sizes, target=api.Target(precision=WORST_ERROR if promised > WORST_ERROR else None))
+    half = WORST_ERROR / 2
+    session = api.run(path, sizes, target=api.Target(precision=half if promised > half else None))
     report = session.report
     check_security(session.lowered.plan.parameters)
     assert report.passed

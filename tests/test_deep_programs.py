@@ -259,6 +259,5 @@ def test_a_family_that_is_written_out_is_one_warning() -> None:
     (warning,) = unused(loads(recursive(100).replace("output y[t] = S[99]", "output y[t] = X")))
     assert warning.message == "computed family 'S' is never used"
     claimed = text.replace("output y", f"claim S[k] == x[(t + k) % {SLOTS}]\noutput y")
-    first, second = unused(loads(claimed))
-    assert (first.code, second.code) == ("SL331", "SL332")
-    assert second.message == "this claim is about 'S[41]' and 58 other members, which nothing executes"
+    # a claim about all members is one of those that are used as well
+    assert [warning.code for warning in unused(loads(claimed))] == ["SL331"]

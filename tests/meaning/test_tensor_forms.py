@@ -190,7 +190,7 @@ def test_the_text_is_kept_on_one_line_without_comments() -> None:
         ("v / s", "SL221", "s"),
         ("v / (n - 2)", "SL221", "n - 2"),
         ("A @ X", "SL221", "X"),
-        ("v[0] * v", "SL221", "v[0]"),
+        ("v[0] * v", "SL221", "v"),
         ("A @ vv", "SL201", "vv"),
     ],
 )
