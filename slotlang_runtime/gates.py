@@ -127,7 +127,7 @@ class Gates:
         made = self.encoded(gate)
         with self._lock:
             self._held[gate] = made
-            while len(self._held) > 1 and sum(map(encoded_bytes, self._held.values())) > self.memory:
+            while len(self._held) > 1 and sum(w.memory_bytes for w in self._held.values()) > self.memory:
                 self._held.popitem(last=False)
         return made
 
@@ -192,9 +192,3 @@ def _shortest(array: Any) -> Array:
         if np.array_equal(short.astype(np.float64), values):
             return short
     return values.astype(_KINDS[-1])
-
-
-def encoded_bytes(weights: Weights) -> int:
-    """Bytes of encoded weights in memory, at most: plaintexts that are zero take none."""
-    p = weights.module.parameters
-    return (len(weights.module.encoded()) - weights.engine.zeros) * 8 * p.degree * (len(p.prime_bits) - 1)

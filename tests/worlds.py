@@ -30,6 +30,17 @@ SMALL = Parameters(4096, (36, 36, 37), 20)
 ROOMY = Parameters(4096, (40, 40, 29), 20)
 """The same with room for masks of slots behind two products: 20 bits."""
 
+SUMS = """program sums(n = 4, slots = 16)
+input x[n, slots]
+weight A[2, n]
+cipher X[k < n] = x[k, slot]
+plain W[i < 2, k < n] = A[i, k]
+Y[i < 2] = sum k < n: X[k] * W[i, k]
+output y[i, slot] = re Y[i]
+prove y == A @ x
+"""
+"""A program that every kernel evaluates."""
+
 PAIRS = """program pairs(d = 8, r = 4, slots = 16)
 input x[d]
 weight A[d, r], B[r, d]

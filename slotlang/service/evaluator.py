@@ -22,7 +22,7 @@ from slotlang.service.manifest import File
 from slotlang.service.mapped import Mapped
 from slotlang.service.problems import NO_KEYS, Refusal
 from slotlang.service.programs import checked_bytes, program_of
-from slotlang_runtime.gates import Gates, encoded_bytes
+from slotlang_runtime.gates import Gates
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
 from slotlang_runtime.parameters import RingParameters
@@ -174,7 +174,7 @@ class Station:
 
         def server() -> tuple[Server, int]:
             weights = Gates.from_bytes(module, load("gates")).encoded(gate)
-            return Server(weights), encoded_bytes(weights)
+            return Server(weights), weights.memory_bytes
 
         return self.servers.use((hashes["program"], hashes["gates"], gate), server, pin=False)
 

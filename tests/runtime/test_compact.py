@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from exact_residues import residue_ring
 from repository import ROOT
-from worlds import PAIRS, World
+from worlds import PAIRS, SUMS, World
 
 from slotlang.planning.parameters import Parameters
 from slotlang_runtime import Client, Rejected, Server, Weights
@@ -161,16 +161,7 @@ def test_memory_is_that_of_the_arrays() -> None:
 
 @pytest.mark.parametrize("kernel", ["seal", "matrix"])
 def test_other_kernels_have_one_form(kernel: Any) -> None:
-    text = """program sums(n = 4, slots = 16)
-input x[n, slots]
-weight A[2, n]
-cipher X[k < n] = x[k, slot]
-plain W[i < 2, k < n] = A[i, k]
-Y[i < 2] = sum k < n: X[k] * W[i, k]
-output y[i, slot] = re Y[i]
-prove y == A @ x
-"""
-    encoded = World(text, kernel=kernel).encoded
+    encoded = World(SUMS, kernel=kernel).encoded
     assert encoded.compact() is encoded is encoded.expanded()
     assert encoded.memory_bytes == encoded.expanded_bytes > 0
 

@@ -13,7 +13,6 @@ from served import RANK, SCALING, TOKENS, D, in_blocks
 from slotlang.api import load, loads, lower
 from slotlang.emit.loaded import load_module
 from slotlang_runtime import Client, EvaluationKeys, Gates, Rejected, SecretKey, Server, Weights
-from slotlang_runtime.gates import encoded_bytes
 from slotlang_runtime.module import Module
 from slotlang_runtime.ranks import ranked
 from slotlang_runtime.server import Answer
@@ -117,7 +116,7 @@ def test_weights_for_a_gate_are_kept_up_to_a_bound() -> None:
     first, second, third = ((("y0", on),) for on in ((0,), (1,), (2,)))
     made = gates.weights(first)
     assert gates.weights(first) is made
-    gates.memory = 2 * encoded_bytes(made)
+    gates.memory = 2 * made.memory_bytes
     others = [gates.weights(second), gates.weights(third)]
     assert gates.weights(third) is others[1] and gates.weights(first) is not made
 

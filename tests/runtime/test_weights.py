@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_programs import case
-from worlds import PAIRS, World, error, relabeled, rerecorded
+from worlds import PAIRS, SUMS, World, error, relabeled, rerecorded
 
 from slotlang.planning.target import KernelChoice
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights
@@ -32,16 +32,7 @@ def world() -> World:
 
 @pytest.mark.parametrize("kernel", ["seal", "compiled", "matrix"])
 def test_weights_come_back_from_bytes(kernel: KernelChoice) -> None:
-    text = """program sums(n = 4, slots = 16)
-input x[n, slots]
-weight A[2, n]
-cipher X[k < n] = x[k, slot]
-plain W[i < 2, k < n] = A[i, k]
-Y[i < 2] = sum k < n: X[k] * W[i, k]
-output y[i, slot] = re Y[i]
-prove y == A @ x
-"""
-    here = World(text, kernel=kernel)
+    here = World(SUMS, kernel=kernel)
     assert here.server.note == ""
     data = here.encoded.to_bytes()
     again = Weights.from_bytes(here.module, data)
