@@ -63,15 +63,11 @@ def check_limits(box: Box, module: Module) -> None:
         if not isinstance(given, list) or len(given) != 2:
             raise Rejected(f"these inputs do not say how large {name} may be", DAMAGED_BYTES)
         for value, ours, what in zip(given, (limit.norm, limit.entry), ("norms", "elements"), strict=True):
-            if not (type(value) in (int, float) and 0 <= value <= ours) and not (value is None and ours == math.inf):
-                shown = (
-                    "any size"
-                    if value is None
-                    else told_apart(value, ours, 6)[0]
-                    if type(value) in (int, float)
-                    else "?"
-                )
-                allowed = told_apart(value, ours, 6)[1] if type(value) in (int, float) else f"{ours:.6g}"
+            number = type(value) in (int, float)
+            if not (number and 0 <= value <= ours) and not (value is None and ours == math.inf):
+                shown, allowed = "any size" if value is None else "?", f"{ours:.6g}"
+                if number:
+                    shown, allowed = told_apart(value, ours, 6)
                 raise Rejected(
                     f"these inputs were encrypted with {what} of {name} up to {shown}; {module.name} takes {allowed}: "
                     "give the client the smallest limits of all programs that read this upload",

@@ -179,7 +179,7 @@ def after(built: Built) -> list[str]:
     compact = f"; {of_all('compact_ms'):,.1f} ms with compact weights" if small else ""
     lines.append(
         f"  all modules for {count_of(tokens, 'token')}: {every:,.1f} ms, {every / tokens:,.1f} ms a token{compact}, "
-        f"predicted"
+        "predicted"
     )
     return lines
 
