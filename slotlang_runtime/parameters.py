@@ -15,7 +15,7 @@ MAX_MODULUS_BITS: Mapping[int, int] = {1024: 27, 2048: 54, 4096: 109, 8192: 218,
 homomorphicencryption.org, as in SEAL's ``CoeffModulus::MaxBitCount``."""
 
 DOUBLE_BITS = 50
-"""Bits of the largest primes that compiled kernels compute with as doubles."""
+"""Bits of the largest primes that compiled kernels compute with as doubles, or as words of 52 bits."""
 
 LEAST_SENT = 8
 """Bits of a coefficient that are sent at least."""

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
+from slotlang_runtime.kernels.library import kernels
+from slotlang_runtime.kernels.processor import processor
 from slotlang_runtime.kernels.residues import ResidueRing
 
 Integers = npt.NDArray[Any]
@@ -23,11 +25,15 @@ def primes(degree: int, bits: tuple[int, ...]) -> list[int]:
     return [modulus.value() for modulus in seal.CoeffModulus.Create(degree, list(bits))]
 
 
+def residue_ring(degree: int, bits: tuple[int, ...], kind: str = "") -> ResidueRing:
+    """The kernels of a ring with these primes, the key prime last; of another kind than this processor's."""
+    return _residue_ring(degree, bits, kind or processor().kind(max(bits)))
+
+
 @cache
-def residue_ring(degree: int, bits: tuple[int, ...]) -> ResidueRing:
-    """The kernels of a ring with these primes, the key prime last."""
+def _residue_ring(degree: int, bits: tuple[int, ...], kind: str) -> ResidueRing:
     ring: Any = SimpleNamespace(degree=degree, moduli=primes(degree, bits))
-    return ResidueRing(ring)
+    return ResidueRing(ring, kernels(kind))
 
 
 def integers(values: Any) -> Integers:

@@ -102,7 +102,8 @@ class Profile:
     ``date``: ISO, of the measurement. ``load``: the machine's one-minute load average then; above 1 other
     work ran beside it. ``source``: the file, for messages. ``kernels``: times of compiled kernels, on words, empty
     where they were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take another time with them,
-    at every degree the same ones. ``doubles``: the same on doubles, for primes of at most ``DOUBLE_BITS``.
+    at every degree the same ones. ``doubles``: the same for primes of at most ``DOUBLE_BITS``, which the processor
+    measured holds as doubles, or as words of 52 bits where it multiplies these.
     """
 
     name: str
@@ -128,7 +129,8 @@ class Profile:
         return replace(self, kernels=self.doubles)
 
     def of_primes(self, bits: Iterable[int]) -> Profile:
-        """The profile for primes of so many bits, the key prime among them: with kernels on doubles where they fit."""
+        """The profile for primes of so many bits, the key prime among them: with the kernels of small primes where
+        they fit."""
         return self._of_doubles if self.doubles and max(bits) <= DOUBLE_BITS else self
 
     def key_switch(self, degree: int, primes: int) -> float:

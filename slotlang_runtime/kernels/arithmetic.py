@@ -1,8 +1,9 @@
-"""What kernels are written with, for two ways to hold residues. Imports numba; only compilation does.
+"""What kernels are written with, for three ways to hold residues. Imports numba; only compilation does.
 
 ``doubles`` holds a residue modulo p < 2^50 as a double, centred: within p/2 of 0 when it is stored. ``words`` holds one
-modulo p < 2^60 as a word, below p when it is stored, lazily below 16p in between. ``docs/kernels.md`` argues for the
-bounds that make each exact.
+modulo p < 2^60 as a word, below p when it is stored, lazily below 16p in between. ``ifma`` holds one modulo p < 2^50 as
+a word, below p when it is stored, lazily modulo 2^52 in between. ``docs/kernels.md`` argues for the bounds that make
+each exact.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from llvmlite import ir
+
 from slotlang_runtime.kernels.lanes import (
+    INDEX,
+    LANES,
     PICKS,
+    WORD,
     A,
     N,
     U,
@@ -20,6 +26,7 @@ from slotlang_runtime.kernels.lanes import (
     moved,
     operation,
     picked,
+    place,
     splat,
     stored,
     stored_back,
@@ -41,10 +48,12 @@ class Arithmetic:
     ``without_first(x)``: with 0 in its place.
 
     Residues: ``add(x, y)``; ``sub(x, y, p)``; ``mul(x, w, w1, p)``, of a constant and its quotient; ``four``: four
-    products with rows of a table. Reductions of lazy residues: ``red`` of sums of four products; ``enter``, ``ease``,
-    ``tidy``, ``calm`` in transforms; ``final`` and ``last`` to what is stored. ``centred(x, p, v, other)``: a
-    coefficient modulo another prime, taken around 0, modulo p. ``lowered(x, p, v, other)``: what a division by the
-    other prime subtracts, from coefficients modulo the divisor. ``other``: a row of the table of pairs (``tables.py``).
+    products with 8, 4 or 2 factors of a table, repeated in the lanes. Reductions of lazy residues: ``red`` of sums of
+    four products; ``lead``, ``back``, ``enter``, ``ease``, ``tidy``, ``calm`` in transforms; ``final`` and ``last`` to
+    what is stored, ``loose`` to what ``sub`` subtracts, ``light`` to what ``gather`` takes.
+    ``centred(x, p, v, other)``: a coefficient modulo another prime, taken around 0, modulo p. ``lowered(x, p, v,
+    other)``: what a division by the other prime subtracts, from coefficients modulo the divisor. ``other``: a row of
+    the table of pairs (``tables.py``).
     ``shifted(number, p, v, s)``: the integer number - 2^(bits-1) modulo p, of words below 2^bits, where s is
     ``shift(c, bits)`` in all lanes, of the prime's constants at address c.
 
@@ -68,14 +77,18 @@ class Arithmetic:
     add: Any
     sub: Any
     mul: Any
-    four: Any
+    four: dict[int, Any]
     red: Any
+    lead: Any
+    back: Any
     enter: Any
     ease: Any
     tidy: Any
     calm: Any
     final: Any
     last: Any
+    loose: Any
+    light: Any
     centred: Any
     lowered: Any
     shift: Any
@@ -88,6 +101,14 @@ class Arithmetic:
 
 MOST = 8
 """Products that ``gather`` adds up before ``fold``."""
+
+
+def repeated(b: Any, table: Any, k: Any, n: int, count: int, kind: Any, each: int) -> Any:
+    """The n-th ``count`` numbers, repeated in eight lanes, from ``each`` times k numbers after the start of a table."""
+    at = place(b, table, b.add(b.mul(k, WORD(each)), WORD(n * count)), ir.VectorType(kind, count))
+    value = b.load(at, align=8)
+    lanes = ir.Constant(ir.VectorType(INDEX, LANES), [lane % count for lane in range(LANES)])
+    return b.shuffle_vector(value, value, lanes)
 
 
 def memory(vector: Any, kind: Any, scalar: Any, avx512: bool) -> dict[str, Any]:
@@ -110,6 +131,13 @@ def memory(vector: Any, kind: Any, scalar: Any, avx512: bool) -> dict[str, Any]:
 def row(x: Any, stride: Any, j: Any) -> Any:
     """The address of row j."""
     return x + A(8 * stride * j)
+
+
+@inlined
+def shift(c: Any, bits: Any) -> Any:
+    """What residues that are words add in place of subtracting 2^(bits-1): from 1 to p, of a prime's constants."""
+    p = word(c, 0)
+    return p - (A(1) << (bits - A(1))) % p
 
 
 @inlined

@@ -63,7 +63,7 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     def coefficients(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
         return shifted(numbers(x, j, other[0]), p, v, other[1])
 
-    forward, half = forward_of(coefficients), half_of(coefficients)
+    forward, half = forward_of(o.final, coefficients), half_of(o.final, coefficients)
 
     @kernel(4)
     def shrunk(x, y, n_, bits_):  # type: ignore[no-untyped-def]

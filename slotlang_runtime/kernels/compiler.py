@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import binding
 
 from slotlang_runtime.kernels.entry import Entry
 from slotlang_runtime.kernels.processor import Processor
+
+if TYPE_CHECKING:
+    from slotlang_runtime.kernels.arithmetic import Arithmetic
 
 PREFIX = "slotlang_"
 """Before the names of kernels in object code."""
@@ -16,15 +19,15 @@ PREFIX = "slotlang_"
 
 def sources(kind: str, processor: Processor) -> dict[str, Any]:
     """The kernels of a kind, by name, as functions of numba."""
-    if kind in ("doubles", "words"):
-        from slotlang_runtime.kernels import compacting, doubles, products, switching, words
+    if kind in ("doubles", "words", "ifma45", "ifma50"):
+        from slotlang_runtime.kernels import compacting, products, switching
 
-        arithmetic = (doubles.doubles if kind == "doubles" else words.words)(processor.avx512)
-        return switching.kernels(arithmetic) | products.kernels(arithmetic) | compacting.kernels(arithmetic)
+        o = arithmetic_of(kind, processor)
+        return switching.kernels(o) | products.kernels(o) | compacting.kernels(o)
     if kind == "bytes":
         from slotlang_runtime.kernels import bits
 
-        return bits.kernels(processor.avx512)
+        return bits.kernels(processor.avx512, processor.ifma)
     if kind == "digits":
         from slotlang_runtime.kernels import digits
 
@@ -34,6 +37,19 @@ def sources(kind: str, processor: Processor) -> dict[str, Any]:
 
         return sharing.kernels()
     raise ValueError(f"there are no kernels of kind {kind!r}")
+
+
+def arithmetic_of(kind: str, processor: Processor) -> Arithmetic:
+    """How kernels of a kind compute. Raises ValueError where the processor can't."""
+    from slotlang_runtime.kernels import doubles, ifma, words
+
+    if kind in ("ifma45", "ifma50"):
+        if not processor.ifma:
+            raise ValueError(f"the processor has no kernels of kind {kind!r}")
+        return ifma.ifma(kind == "ifma45")
+    if kind == "doubles":
+        return doubles.doubles(processor.avx512)
+    return words.words(processor.avx512, processor.ifma)
 
 
 def objects(kind: str, processor: Processor) -> dict[Entry, bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slotlang_runtime.kernels.arithmetic import Arithmetic, memory
+from slotlang_runtime.kernels.arithmetic import Arithmetic, memory, repeated
 from slotlang_runtime.kernels.lanes import (
     DOUBLE,
     DOUBLES,
@@ -52,13 +52,16 @@ def _rest(b: Any, a: Any, w: Any, p: Any, h: Any, q: Any) -> Any:
     return b.fadd(_fma(b, b.fneg(q), p, h), _fma(b, a, w, b.fneg(h)))
 
 
-def _four(b: Any, x0: Any, x1: Any, x2: Any, x3: Any, table: Any, k: Any, v: Any, p: Any) -> Any:
-    # step by step: what one product waits for, the others fill
-    a = [x0, x1, x2, x3]
-    w = [b.load(place(b, table, b.add(k, WORD(24 * n)), DOUBLES), align=8) for n in range(4)]
-    h = [b.fmul(x, y) for x, y in zip(a, w, strict=True)]
-    q = [_rint(b, b.fmul(x, v)) for x in h]
-    return [_rest(b, x, y, p, z, u) for x, y, z, u in zip(a, w, h, q, strict=True)]
+def _four(count: int) -> Any:
+    def build(b: Any, x0: Any, x1: Any, x2: Any, x3: Any, table: Any, k: Any, v: Any, p: Any) -> Any:
+        # step by step: what one product waits for, the others fill
+        a = [x0, x1, x2, x3]
+        w = [repeated(b, table, k, n, count, DOUBLE, 1) for n in range(4)]
+        h = [b.fmul(x, y) for x, y in zip(a, w, strict=True)]
+        q = [_rint(b, b.fmul(x, v)) for x in h]
+        return [_rest(b, x, y, p, z, u) for x, y, z, u in zip(a, w, h, q, strict=True)]
+
+    return build
 
 
 def _as_sum(b: Any, x: Any) -> Any:
@@ -132,14 +135,18 @@ def doubles(avx512: bool) -> Arithmetic:
         add=add,
         sub=operation(F, (F, F, F), lambda b, x, y, p: b.fsub(x, y)),
         mul=operation(F, (F,) * 4, _mul),
-        four=operation(four(F), (F, F, F, F, A, N, F, F), _four),
+        four={count: operation(four(F), (F, F, F, F, A, N, F, F), _four(count)) for count in (2, 4, 8)},
         red=red,
+        lead=red,
+        back=same,
         enter=same,
         ease=same,
         tidy=red,
         calm=red,
         final=red,
         last=red,
+        loose=red,
+        light=red,
         centred=centred,
         lowered=centred,
         shift=shift,

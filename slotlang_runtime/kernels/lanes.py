@@ -111,6 +111,16 @@ def call(b: Any, name: str, result: Any, *values: Any) -> Any:
     return b.call(b.module.declare_intrinsic(name, (), kind), values)
 
 
+def high52(b: Any, total: Any, x: Any, y: Any) -> Any:
+    """The high half of the product of the low 52 bits of x and y, added to a word: AVX-512 IFMA."""
+    return call(b, "llvm.x86.avx512.vpmadd52h.uq.512", WORDS, total, x, y)
+
+
+def low52(b: Any, total: Any, x: Any, y: Any) -> Any:
+    """The low half of that product, added to a word."""
+    return call(b, "llvm.x86.avx512.vpmadd52l.uq.512", WORDS, total, x, y)
+
+
 def place(b: Any, address: Any, index: Any, kind: Any) -> Any:
     """A pointer to the word at an index from an address."""
     return b.inttoptr(b.add(address, b.shl(index, WORD(3))), ir.PointerType(kind))
@@ -190,16 +200,14 @@ def picked(lanes: Sequence[int]) -> Build:
 PICKS = {
     "low4": [0, 1, 2, 3, 8, 9, 10, 11],
     "high4": [4, 5, 6, 7, 12, 13, 14, 15],
-    "low2": [0, 1, 4, 5, 8, 9, 12, 13],
-    "high2": [2, 3, 6, 7, 10, 11, 14, 15],
-    "low1": [0, 8, 2, 10, 4, 12, 6, 14],
-    "high1": [1, 9, 3, 11, 5, 13, 7, 15],
-    "whole0": [0, 8, 1, 9, 4, 12, 5, 13],
-    "whole1": [2, 10, 3, 11, 6, 14, 7, 15],
-    "even": [0, 2, 8, 10, 4, 6, 12, 14],
-    "odd": [1, 3, 9, 11, 5, 7, 13, 15],
-    "lower": [0, 1, 8, 9, 2, 3, 10, 11],
-    "upper": [4, 5, 12, 13, 6, 7, 14, 15],
+    "mixed0": [0, 8, 1, 9, 2, 10, 3, 11],
+    "mixed1": [4, 12, 5, 13, 6, 14, 7, 15],
+    "whole0": [0, 8, 4, 12, 1, 9, 5, 13],
+    "whole1": [2, 10, 6, 14, 3, 11, 7, 15],
+    "parted0": [0, 4, 8, 12, 2, 6, 10, 14],
+    "parted1": [1, 5, 9, 13, 3, 7, 11, 15],
+    "even": [0, 2, 4, 6, 8, 10, 12, 14],
+    "odd": [1, 3, 5, 7, 9, 11, 13, 15],
 }
 """Moves of lanes in the last three levels of a transform, by name."""
 

@@ -16,6 +16,7 @@ import struct
 import tempfile
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -43,6 +44,7 @@ SOURCES = (
     "digits",
     "doubles",
     "entry",
+    "ifma",
     "lanes",
     "processor",
     "products",
@@ -72,7 +74,7 @@ class Kernels:
         self._engine = engine
         # what numba's way of calling wants: a place for a result and one for an exception, never used
         self._room = (ctypes.c_uint64 * 2)()
-        self.splits = {entry.name: (address, entry.words) for entry, address in addresses.items() if entry.split}
+        self.splits = {entry.name: address for entry, address in addresses.items() if entry.split}
         self._functions = {entry.name: self._function(entry, address) for entry, address in addresses.items()}
 
     def _function(self, entry: Entry, address: int) -> Function:
@@ -80,11 +82,10 @@ class Kernels:
         room = ctypes.addressof(self._room)
         if not entry.split:
             return partial(call, room, room + 8)
-        block = ctypes.c_uint64 * entry.words
 
         def whole(*words: int) -> None:
-            held = block(*words)
-            call(room, room + 8, ctypes.addressof(held), 0, 1)
+            held = array("Q", words)
+            call(room, room + 8, held.buffer_info()[0], 0, 1)
 
         return whole
 

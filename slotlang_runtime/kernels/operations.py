@@ -86,20 +86,20 @@ class ResidueOperations:
         by_source: dict[int, list[Switch]] = defaultdict(list)
         for switch in a.switches:
             by_source[id(switch.source)].append(switch)
-        firsts, moves, plus = [], [], [one.rows.at for one in a.plus]
-        minus = addresses(one.rows.at for one in a.minus)
+        move, firsts, moves, plus = ring.tables.move, [], [], [one.rows.at for one in a.plus]
+        minus = addresses([one.rows.at for one in a.minus])
         for number, switches in enumerate(by_source.values()):
             source = switches[0].source
             if source.size == 2:
-                turns = [ring.tables.move(switch.element) for switch in switches]
+                turns = [move(switch.element) for switch in switches]
                 firsts += [source.rows.at] * len(switches)
                 moves += turns
             else:
-                turns = [ring.tables.move(RELINEARIZATION)] * len(switches)
+                turns = [move(RELINEARIZATION)] * len(switches)
                 plus += [source.rows.at] * len(switches)
             used = [self.key(switch.element) for switch in switches]
-            keys, held = addresses(key.at for key in used), addresses(key.digits for key in used)
-            sources, lanes = addresses(turn[0] for turn in turns), addresses(turn[1] for turn in turns)
+            keys, held = addresses([key.at for key in used]), addresses([key.digits for key in used])
+            sources, lanes = addresses([turn[0] for turn in turns]), addresses([turn[1] for turn in turns])
             last = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
             # held here: another thread may put digits of its own in their place, which would free these
             digits = self.digits(source)
@@ -107,8 +107,9 @@ class ResidueOperations:
                 last, digits.at, keys[1], held[1], sources[1], lanes[1], len(switches),
                 sums.at, number > 0, *shape, *layout,
             )  # fmt: skip
-        lists = [addresses(values) for values in (firsts, (m[0] for m in moves), (m[1] for m in moves), plus)]
-        at_firsts, at_sources, at_lanes, at_plus = (at for _, at in lists)
+        # one list: of what is moved, how, and what is added
+        moved = addresses([*firsts, *[m[0] for m in moves], *[m[1] for m in moves], *plus])
+        at_firsts, at_sources, at_lanes, at_plus = (moved[1] + 8 * n * len(firsts) for n in range(4))
         self._kernels.settled(
             sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), minus[1], len(a.minus),
             out.rows.at, *shape, *layout, ring.pairs,

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 
 from slotlang_runtime.kernels.unavailable import Unavailable
+from slotlang_runtime.parameters import DOUBLE_BITS
 
 VARIABLE = "SLOTLANG_KERNELS"
 """The environment variable that takes less than the processor has: ``avx2``, or ``seal`` for no kernels."""
+
+
+LAZY_BITS = 45
+"""Bits of primes so small that a transform by IFMA fits 52 bits without reductions."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,15 @@ class Processor:
     name: str
     features: str
     avx512: bool
+    ifma: bool
+
+    def kind(self, bits: int) -> str:
+        """The kind of kernels for primes of at most so many bits."""
+        if bits > DOUBLE_BITS:
+            return "words"
+        if not self.ifma:
+            return "doubles"
+        return "ifma45" if bits <= LAZY_BITS else "ifma50"
 
     @property
     def label(self) -> str:
@@ -41,7 +55,7 @@ def known(name: str, features: dict[str, bool], most: str = "") -> Processor:
     avx512 = avx512 and most != "avx2"
     kept = {feature: have and (avx512 or not feature.startswith("avx512")) for feature, have in features.items()}
     text = ",".join(f"{'+' if have else '-'}{feature}" for feature, have in sorted(kept.items()))
-    return Processor(name, text, avx512)
+    return Processor(name, text, avx512, avx512 and bool(features.get("avx512ifma")))
 
 
 @cache

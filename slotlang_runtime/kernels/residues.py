@@ -6,7 +6,7 @@ A ciphertext's polynomials follow each other, each with a row for every prime of
 
 from __future__ import annotations
 
-import ctypes
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from slotlang_runtime.kernels.library import Kernels, kernels
+from slotlang_runtime.kernels.processor import processor
 from slotlang_runtime.kernels.tables import LINE, LOW_BITS, Array, tables_of
 from slotlang_runtime.kernels.unavailable import Unavailable
-from slotlang_runtime.parameters import DOUBLE_BITS
 from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import Ring
 
@@ -99,15 +99,16 @@ def kernels_of(ring: Ring) -> Kernels:
     """The kernels of a ring. Raises Unavailable where it has none."""
     if ring.degree < LEAST_DEGREE:
         raise Unavailable(f"there are no kernels for degree {ring.degree}")
-    return kernels("doubles" if max(ring.moduli).bit_length() <= DOUBLE_BITS else "words")
+    return kernels(processor().kind(max(ring.moduli).bit_length()))
 
 
 class ResidueRing:
-    """A ring's kernels, tables and memory. Threads share it. Raises Unavailable."""
+    """A ring's kernels, tables and memory. Threads share it. ``kernels``: others than the processor's for this ring.
+    Raises Unavailable."""
 
-    def __init__(self, ring: Ring) -> None:
+    def __init__(self, ring: Ring, kernels: Kernels | None = None) -> None:
         self.ring, self.degree, self.count = ring, ring.degree, len(ring.moduli)
-        self.kernels = kernels_of(ring)
+        self.kernels = kernels or kernels_of(ring)
         self.tables = tables_of(self.kernels.kind, ring.degree, tuple(ring.moduli))
         self.stride = self.tables.stride
         self.table = int(self.tables.addresses.ctypes.data)
@@ -185,7 +186,7 @@ class ResidueRing:
     def plaintext_words(self, plain: Plaintext, added: bool) -> Words:
         """The residues of a plaintext, primes x degree: what ``plaintext`` was given."""
         primes = self.primes(plain.level)
-        if added or self.kernels.kind == "doubles":
+        if added or self.kernels.kind != "words":
             (only,) = self.given(Ciphertext(plain.rows, 1, plain.level, plain.scale))
             return np.asarray(only)
         split = self.view(plain.rows)[:, : self.degree]
@@ -224,6 +225,5 @@ class ResidueRing:
 
 def addresses(values: Iterable[int]) -> tuple[Any, int]:
     """A list of addresses for a kernel: what owns it, and where it is."""
-    held = tuple(values)
-    array = (ctypes.c_uint64 * len(held))(*held)
-    return array, ctypes.addressof(array)
+    held = array("Q", values)
+    return held, held.buffer_info()[0]

@@ -34,7 +34,8 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     def quotient(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
         return lowered(load(x, j), p, v, other)
 
-    forward, forward_digit, forward_quotient = forward_of(), forward_of(digit), forward_of(quotient)
+    forward, forward_digit = forward_of(final), forward_of(o.light, digit)
+    forward_quotient = forward_of(o.loose, quotient)
     order = operation(U, (A, N), loaded(WORDS))
     most = MOST
 
@@ -139,10 +140,13 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
             j = k if k < primes else count - 1
             c = constants(tables, j)
             p, v = c[0], c[1]
+            nothing = final(sub(p, p, p), v, p)
             first, second = row(sums, stride, k), row(sums, stride, primes + 1 + k)
             for b in range(begins, ends, 8):
                 s, t, got = begin(c), begin(c), 0
-                s0, s1 = sub(p, p, p), sub(p, p, p)
+                s0, s1 = nothing, nothing
+                if more:
+                    s0, s1 = load(first, b), load(second, b)
                 for r in range(terms):
                     key, width = word(keys, r), N(word(held, r))
                     at = ((k if k < primes else width) * n + b) * 2 * width
@@ -161,11 +165,8 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                         if got == most:
                             s0, s1 = red(add(s0, fold(s, c)), v, p), red(add(s1, fold(t, c)), v, p)
                             s, t, got = begin(c), begin(c), 0
-                s0, s1 = add(s0, fold(s, c)), add(s1, fold(t, c))
-                if more:
-                    s0, s1 = add(s0, load(first, b)), add(s1, load(second, b))
-                store(first, b, red(s0, v, p))
-                store(second, b, red(s1, v, p))
+                store(first, b, red(add(s0, fold(s, c)), v, p))
+                store(second, b, red(add(s1, fold(t, c)), v, p))
 
     @split(16)
     def settled(  # type: ignore[no-untyped-def]

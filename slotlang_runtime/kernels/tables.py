@@ -24,7 +24,7 @@ LOW_BITS = 30
 LINE = 64
 """Bytes of a line of the cache, with which arrays begin."""
 
-MOST_BITS = {"doubles": 51, "words": 63}
+MOST_BITS = {"words": 63, "doubles": 51, "ifma50": 51, "ifma45": 51}
 """Bits of a plaintext's coefficient with its sign that kernels expand, by their kind."""
 
 PAD = 72
@@ -67,20 +67,33 @@ class Arithmetic:
     """How one kind of kernels holds constants."""
 
     def __init__(self, kind: str) -> None:
-        self.words = kind == "words"
-        self.type: Any = np.uint64 if self.words else np.float64
+        self.bits = {"words": 64, "doubles": 0}.get(kind, 52)
+        self.type: Any = np.uint64 if self.bits else np.float64
 
     def twice(self, w: int, p: int) -> tuple[Any, Any]:
         """A constant factor and its quotient."""
-        if self.words:
-            return w, (w << 64) // p
+        if self.bits:
+            return w, (w << self.bits) // p
         w = centred(w, p)
         return w, w / p
 
     def constants(self, p: int) -> list[Any]:
         """p, 1/p or its like; then what sums of products need."""
-        if self.words:
-            return [p, (1 << 64) // p, *self.twice((1 << 30) % p, p), *self.twice((1 << 60) % p, p), 0, 0, 0, 0]
+        if self.bits == 52:
+            return [p, (1 << 52) // p, *self.twice((1 << 52) % p, p), 0, 0, 0, 0, 0, 0]
+        if self.bits:
+            bits = p.bit_length()
+            return [
+                p,
+                (1 << 64) // p,
+                *self.twice((1 << bits) % p, p),
+                2 * LOW_BITS - bits,
+                (1 << bits) - 1,
+                0,
+                0,
+                0,
+                0,
+            ]
         return [p, 1 / p, 1.5 * 2.0 ** (2 * p.bit_length() + 2), 0, 0, 0, 0, 0, 0, 0]
 
     def pair(self, p: int, other: int) -> list[Any]:
@@ -99,7 +112,7 @@ def _transform(arithmetic: Arithmetic, p: int, n: int) -> list[Array]:
     root, powers = smallest_root(p, n), [1]
     for _ in range(2 * n - 1):
         powers.append(powers[-1] * root % p)
-    order, a = reversed_bits(n), 2 * np.arange(n // 16)[:, None]
+    order, pair = reversed_bits(n), np.arange(n // 16).reshape(-1, 4, 1)
     made = []
     for sign in (1, -1):
         twiddles = [powers[sign * e % (2 * n)] for e in order.tolist()]
@@ -110,9 +123,13 @@ def _transform(arithmetic: Arithmetic, p: int, n: int) -> list[Array]:
             divided = pow(n, -1, p)
             both = [arithmetic.twice(divided, p), *both[1:], arithmetic.twice(divided * twiddles[1] % p, p)]
         table[: len(both)] = np.array(both, arithmetic.type)
-        places = (n // 8 + a + [0, 0, 0, 0, 1, 1, 1, 1], n // 4 + 2 * a + [0, 0, 2, 2, 1, 1, 3, 3])
-        at = np.stack([*places, n // 2 + 4 * a + [0, 1, 4, 5, 2, 3, 6, 7]], 1)
-        found = np.stack([table[:, 0][at], table[:, 1][at]], 2) if arithmetic.words else table[:, 0][at]
+        # of four pairs of vectors each: 8, 4 and 2 factors, and their quotients where products take them
+        levels = ((n // 2, [0, 2, 4, 6, 1, 3, 5, 7]), (n // 4, [0, 1, 2, 3]), (n // 8, [0, 1]))
+        parts = [
+            table[first + len(lanes) * pair + lanes, : 2 if arithmetic.bits else 1].swapaxes(2, 3)
+            for first, lanes in levels
+        ]
+        found = np.concatenate([part.reshape(len(pair), -1) for part in parts], 1)
         tail = aligned(found.shape, arithmetic.type)
         tail[:] = found
         made += [table, tail]
@@ -137,7 +154,7 @@ class Tables:
             for j, other in enumerate(self.moduli):
                 self.pairs[i, j] = np.array(self.arithmetic.pair(p, other), self.arithmetic.type)
         self._lock = threading.Lock()
-        self._moves: dict[int, tuple[Array, Array]] = {}
+        self._moves: dict[int, tuple[int, int]] = {}
 
     @cached_property
     def stride(self) -> int:
@@ -155,9 +172,9 @@ class Tables:
                 source[:] = order[(to % (n // 4) - 1) // 2] * 8 + to // (n // 4)
                 for c in range(8):
                     lanes[c] = three[(three * element + c) % 8]
-                self._moves[element] = source, lanes
-            source, lanes = self._moves[element]
-        return int(source.ctypes.data), int(lanes.ctypes.data)
+                self._arrays += [source, lanes]
+                self._moves[element] = int(source.ctypes.data), int(lanes.ctypes.data)
+            return self._moves[element]
 
 
 @lru_cache(maxsize=16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -50,15 +50,15 @@ class SharedKernels:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         split = self._kernels.splits.get(name)
-        made = getattr(self._kernels, name) if split is None else self._made(*split)
+        made = getattr(self._kernels, name) if split is None else self._made(split)
         setattr(self, name, made)
         return made
 
-    def _made(self, address: int, words: int) -> Callable[..., Any]:
-        block, shared, box = ctypes.c_uint64 * words, self._shared, self._box
+    def _made(self, address: int) -> Callable[..., Any]:
+        shared, box = self._shared, self._box
 
         def call(*given: int) -> None:
-            held = block(*given)
-            shared(box, address, ctypes.addressof(held), PARTS)
+            held = array("Q", given)
+            shared(box, address, held.buffer_info()[0], PARTS)
 
         return call

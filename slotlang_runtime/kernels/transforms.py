@@ -13,18 +13,19 @@ from slotlang_runtime.kernels.lanes import inlined, word
 
 INNER = 2048
 
+GROUP = 56
+"""Factors of the last three levels of 64 residues: 8, 4 and 2 for each pair of vectors."""
+
 
 def transforms(o: Arithmetic) -> tuple[Any, Any, Any]:
-    """``forward_of(read)`` makes ``forward(x, y, n, table, other)``, of n residues at address x as ``read`` reads them,
-    to y, which may be x; ``half_of``, below; ``inverse(x, y, n, table)``."""
+    """``forward_of(final, read)`` makes ``forward(x, y, n, table, other)``, of n residues at address x as ``read``
+    reads them, to y, which may be x, reduced by ``final``; ``half_of``, below; ``inverse(x, y, n, table)``."""
     load, store, peek, splat = o.load, o.store, o.peek, o.splat
-    add, sub, mul, red, four = o.add, o.sub, o.mul, o.red, o.four
-    enter, ease, tidy, calm, final, last = o.enter, o.ease, o.tidy, o.calm, o.final, o.last
-    low4, high4, low2, high2, low1, high1 = (
-        o.picks[name] for name in ("low4", "high4", "low2", "high2", "low1", "high1")
-    )
-    whole0, whole1, even, odd = o.picks["whole0"], o.picks["whole1"], o.picks["even"], o.picks["odd"]
-    lower, upper = o.picks["lower"], o.picks["upper"]
+    add, sub, mul, lead, back = o.add, o.sub, o.mul, o.lead, o.back
+    enter, ease, tidy, calm, last = o.enter, o.ease, o.tidy, o.calm, o.last
+    low4, high4, mixed0, mixed1 = (o.picks[name] for name in ("low4", "high4", "mixed0", "mixed1"))
+    whole0, whole1, parted0, parted1 = (o.picks[name] for name in ("whole0", "whole1", "parted0", "parted1"))
+    even, odd = o.picks["even"], o.picks["odd"]
     without_first, put_back, put_first = o.without_first, o.put_back, o.put_first
 
     @inlined
@@ -40,7 +41,7 @@ def transforms(o: Arithmetic) -> tuple[Any, Any, Any]:
             for i in range(count):
                 w, w1 = factors(tw, m + i)
                 for j in range(2 * i * h, 2 * i * h + h, 8):
-                    a, b = red(read(x, j, p, v, other), v, p), mul(read(x, j + h, p, v, other), w, w1, p)
+                    a, b = lead(read(x, j, p, v, other), v, p), mul(read(x, j + h, p, v, other), w, w1, p)
                     store(y, j, add(a, b))
                     store(y, j + h, sub(a, b, p))
 
@@ -51,10 +52,10 @@ def transforms(o: Arithmetic) -> tuple[Any, Any, Any]:
                 (w, w1), (r, r1) = factors(tw, m + i), factors(tw, 2 * m + 2 * i)
                 s, s1 = factors(tw, 2 * m + 2 * i + 1)
                 for j in range(4 * i * q, 4 * i * q + q, 8):
-                    a, b = red(read(x, j, p, v, other), v, p), read(x, j + q, p, v, other)
+                    a, b = lead(read(x, j, p, v, other), v, p), back(read(x, j + q, p, v, other), v, p)
                     c = mul(read(x, j + 2 * q, p, v, other), w, w1, p)
                     d = mul(read(x, j + 3 * q, p, v, other), w, w1, p)
-                    a, b, c, d = add(a, c), add(b, d), sub(a, c, p), sub(b, d, p)
+                    a, b, c, d = back(add(a, c), v, p), add(b, d), back(sub(a, c, p), v, p), sub(b, d, p)
                     b, d = mul(b, r, r1, p), mul(d, s, s1, p)
                     store(y, j, add(a, b))
                     store(y, j + q, sub(a, b, p))
@@ -69,62 +70,93 @@ def transforms(o: Arithmetic) -> tuple[Any, Any, Any]:
 
     radix2, radix4 = levels_of(as_stored)
 
-    @inlined
-    def step(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, tt: Any, k: Any, v: Any, p: Any) -> Any:
-        b, d, f, h = four(b, d, f, h, tt, k, v, p)
-        return add(a, b), sub(a, b, p), add(c, d), sub(c, d, p), add(e, f), sub(e, f, p), add(g, h), sub(g, h, p)
+    def steps_of(four: Any) -> tuple[Any, Any]:
+        """A level on pairs of vectors, and its inverse."""
 
-    @inlined
-    def tail(y: Any, first: Any, count: Any, tt: Any, v: Any, p: Any) -> Any:
-        # the last three levels, 64 at a time, as four pairs of blocks of eight
-        for n in range(first, first + count, 64):
-            a, b, c, d = load(y, n), load(y, n + 8), load(y, n + 16), load(y, n + 24)
-            e, f, g, h = load(y, n + 32), load(y, n + 40), load(y, n + 48), load(y, n + 56)
-            k = n // 2 * 3
-            a, b, c, d = low4(a, b), high4(a, b), low4(c, d), high4(c, d)
-            e, f, g, h = low4(e, f), high4(e, f), low4(g, h), high4(g, h)
-            a, c, e, g = enter(a, v, p), enter(c, v, p), enter(e, v, p), enter(g, v, p)
-            a, b, c, d, e, f, g, h = step(a, b, c, d, e, f, g, h, tt, k, v, p)
-            a, b, c, d = low2(a, b), high2(a, b), low2(c, d), high2(c, d)
-            e, f, g, h = low2(e, f), high2(e, f), low2(g, h), high2(g, h)
-            a, c, e, g = ease(a, v, p), ease(c, v, p), ease(e, v, p), ease(g, v, p)
-            a, b, c, d, e, f, g, h = step(a, b, c, d, e, f, g, h, tt, k + 8, v, p)
-            a, b, c, d = low1(a, b), high1(a, b), low1(c, d), high1(c, d)
-            e, f, g, h = low1(e, f), high1(e, f), low1(g, h), high1(g, h)
-            a, c, e, g = ease(a, v, p), ease(c, v, p), ease(e, v, p), ease(g, v, p)
-            a, b, c, d, e, f, g, h = step(a, b, c, d, e, f, g, h, tt, k + 16, v, p)
-            a, b, c, d = final(a, v, p), final(b, v, p), final(c, v, p), final(d, v, p)
-            e, f, g, h = final(e, v, p), final(f, v, p), final(g, v, p), final(h, v, p)
-            store(y, n, whole0(a, b))
-            store(y, n + 8, whole1(a, b))
-            store(y, n + 16, whole0(c, d))
-            store(y, n + 24, whole1(c, d))
-            store(y, n + 32, whole0(e, f))
-            store(y, n + 40, whole1(e, f))
-            store(y, n + 48, whole0(g, h))
-            store(y, n + 56, whole1(g, h))
+        @inlined
+        def step(
+            a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, tt: Any, k: Any, v: Any, p: Any
+        ) -> Any:
+            b, d, f, h = four(b, d, f, h, tt, k, v, p)
+            return add(a, b), sub(a, b, p), add(c, d), sub(c, d, p), add(e, f), sub(e, f, p), add(g, h), sub(g, h, p)
 
-    @inlined
-    def rest(y: Any, n: Any, m: Any, share: Any, table: Any) -> Any:
-        # all levels from that of m blocks on, of the first of ``share`` equal parts of the residues
-        tw, tt, c = word(table, 0), word(table, 1), word(table, 4)
-        p, v, blocks = splat(peek(c, 0)), splat(peek(c, 1)), n // INNER
-        while 4 * m <= blocks:
-            radix4(y, y, n // (4 * m), m, 0, m // share, tw, v, p, 0)
-            m = 4 * m
-        while m < blocks:
-            radix2(y, y, n // (2 * m), m, m // share, tw, v, p, 0)
-            m = 2 * m
-        for block in range(m // share):
-            q, count = INNER // 4, 1
-            while q >= 8:
-                radix4(y, y, q, m * count, block * count, count, tw, v, p, 0)
-                q, count = q // 4, count * 4
-            tail(y, block * INNER, INNER, tt, v, p)
+        @inlined
+        def unstep(
+            a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, tt: Any, k: Any, v: Any, p: Any
+        ) -> Any:
+            b, d, f, h, a, c, e, g = (
+                sub(a, b, p),
+                sub(c, d, p),
+                sub(e, f, p),
+                sub(g, h, p),
+                add(a, b),
+                add(c, d),
+                add(e, f),
+                add(g, h),
+            )
+            b, d, f, h = four(b, d, f, h, tt, k, v, p)
+            return ease(a, v, p), b, ease(c, v, p), d, ease(e, v, p), f, ease(g, v, p), h
 
-    def forward_of(read: Any = as_stored) -> Any:
+        return step, unstep
+
+    (step2, unstep2), (step4, unstep4), (step8, unstep8) = (steps_of(o.four[count]) for count in (2, 4, 8))
+
+    def rest_of(final: Any) -> Any:
+        """The levels behind the first ones, to what ``final`` makes of their residues."""
+
+        @inlined
+        def tail(y: Any, first: Any, count: Any, tt: Any, v: Any, p: Any) -> Any:
+            # the last three levels, 64 at a time, as four pairs of blocks of eight
+            for n in range(first, first + count, 64):
+                a, b, c, d = load(y, n), load(y, n + 8), load(y, n + 16), load(y, n + 24)
+                e, f, g, h = load(y, n + 32), load(y, n + 40), load(y, n + 48), load(y, n + 56)
+                k = n // 64 * GROUP
+                a, b, c, d = mixed0(a, b), mixed1(a, b), mixed0(c, d), mixed1(c, d)
+                e, f, g, h = mixed0(e, f), mixed1(e, f), mixed0(g, h), mixed1(g, h)
+                a, c, e, g = enter(a, v, p), enter(c, v, p), enter(e, v, p), enter(g, v, p)
+                a, b, c, d, e, f, g, h = step2(a, b, c, d, e, f, g, h, tt, k + 48, v, p)
+                a, b, c, d = mixed0(a, b), mixed1(a, b), mixed0(c, d), mixed1(c, d)
+                e, f, g, h = mixed0(e, f), mixed1(e, f), mixed0(g, h), mixed1(g, h)
+                a, c, e, g = ease(a, v, p), ease(c, v, p), ease(e, v, p), ease(g, v, p)
+                a, b, c, d, e, f, g, h = step4(a, b, c, d, e, f, g, h, tt, k + 32, v, p)
+                a, b, c, d = low4(a, b), high4(a, b), low4(c, d), high4(c, d)
+                e, f, g, h = low4(e, f), high4(e, f), low4(g, h), high4(g, h)
+                a, c, e, g = ease(a, v, p), ease(c, v, p), ease(e, v, p), ease(g, v, p)
+                a, b, c, d, e, f, g, h = step8(a, b, c, d, e, f, g, h, tt, k, v, p)
+                a, b, c, d = final(a, v, p), final(b, v, p), final(c, v, p), final(d, v, p)
+                e, f, g, h = final(e, v, p), final(f, v, p), final(g, v, p), final(h, v, p)
+                store(y, n, whole0(a, b))
+                store(y, n + 8, whole1(a, b))
+                store(y, n + 16, whole0(c, d))
+                store(y, n + 24, whole1(c, d))
+                store(y, n + 32, whole0(e, f))
+                store(y, n + 40, whole1(e, f))
+                store(y, n + 48, whole0(g, h))
+                store(y, n + 56, whole1(g, h))
+
+        @inlined
+        def rest(y: Any, n: Any, m: Any, share: Any, table: Any) -> Any:
+            # all levels from that of m blocks on, of the first of ``share`` equal parts of the residues
+            tw, tt, c = word(table, 0), word(table, 1), word(table, 4)
+            p, v, blocks = splat(peek(c, 0)), splat(peek(c, 1)), n // INNER
+            while 4 * m <= blocks:
+                radix4(y, y, n // (4 * m), m, 0, m // share, tw, v, p, 0)
+                m = 4 * m
+            while m < blocks:
+                radix2(y, y, n // (2 * m), m, m // share, tw, v, p, 0)
+                m = 2 * m
+            for block in range(m // share):
+                q, count = INNER // 4, 1
+                while q >= 8:
+                    radix4(y, y, q, m * count, block * count, count, tw, v, p, 0)
+                    q, count = q // 4, count * 4
+                tail(y, block * INNER, INNER, tt, v, p)
+
+        return rest
+
+    def forward_of(final: Any, read: Any = as_stored) -> Any:
         """The transform of what ``read(x, j, p, v, other)`` makes of eight numbers at x."""
-        first2, first4 = levels_of(read)
+        (first2, first4), rest = levels_of(read), rest_of(final)
 
         @inlined
         def transformed(x: Any, y: Any, n: Any, table: Any, other: Any) -> Any:
@@ -139,23 +171,28 @@ def transforms(o: Arithmetic) -> tuple[Any, Any, Any]:
 
         return transformed
 
-    def half_of(read: Any) -> Any:
+    def half_of(final: Any, read: Any) -> Any:
         """The first half of the transform of a polynomial that X -> 1/X leaves as it is, so that coefficient n - k is
         minus coefficient k: ``half(x, y, n, table, other)`` of the coefficients 0 to n/4 - 1, then n/4, n/2 - 1,
         n/2 - 2, and so on to n/4 + 1, as ``read`` reads them. The other half is the same, the last residue first."""
+        rest = rest_of(final)
+
+        @inlined
+        def ready(x: Any, j: Any, p: Any, v: Any, other: Any) -> Any:
+            return back(read(x, j, p, v, other), v, p)
 
         @inlined
         def half(x: Any, y: Any, n: Any, table: Any, other: Any) -> Any:
             # the first block of the first level, two coefficients of which are made of the same two
             q, tw, c = n // 4, word(table, 0), word(table, 4)
             (w, w1), p, v = factors(tw, 1), splat(peek(c, 0)), splat(peek(c, 1))
-            middle = read(x, q, p, v, other)
-            first, high = read(x, 0, p, v, other), without_first(middle)
+            middle = ready(x, q, p, v, other)
+            first, high = ready(x, 0, p, v, other), without_first(middle)
             alone = sub(middle, mul(middle, w, w1, p), p)
             put_back(y, 2 * q, sub(high, mul(first, w, w1, p), p))
             store(y, 0, sub(first, mul(high, w, w1, p), p))
             for j in range(8, q, 8):
-                a, b = read(x, j, p, v, other), read(x, q + j, p, v, other)
+                a, b = ready(x, j, p, v, other), ready(x, q + j, p, v, other)
                 store(y, j, sub(a, mul(b, w, w1, p), p))
                 put_back(y, 2 * q - j, sub(b, mul(a, w, w1, p), p))
             put_first(y, q, alone)
@@ -177,44 +214,29 @@ def transforms(o: Arithmetic) -> tuple[Any, Any, Any]:
                 store(x, j + 3 * q, mul(sub(b, d, p), w, w1, p))
 
     @inlined
-    def unstep(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, tt: Any, k: Any, v: Any, p: Any) -> Any:
-        b, d, f, h, a, c, e, g = (
-            sub(a, b, p),
-            sub(c, d, p),
-            sub(e, f, p),
-            sub(g, h, p),
-            add(a, b),
-            add(c, d),
-            add(e, f),
-            add(g, h),
-        )
-        b, d, f, h = four(b, d, f, h, tt, k, v, p)
-        return ease(a, v, p), b, ease(c, v, p), d, ease(e, v, p), f, ease(g, v, p), h
-
-    @inlined
     def untail(x: Any, y: Any, first: Any, count: Any, tt: Any, v: Any, p: Any) -> Any:
         for n in range(first, first + count, 64):
             a, b, c, d = load(x, n), load(x, n + 8), load(x, n + 16), load(x, n + 24)
             e, f, g, h = load(x, n + 32), load(x, n + 40), load(x, n + 48), load(x, n + 56)
-            k = n // 2 * 3
+            k = n // 64 * GROUP
+            a, b, c, d = parted0(a, b), parted1(a, b), parted0(c, d), parted1(c, d)
+            e, f, g, h = parted0(e, f), parted1(e, f), parted0(g, h), parted1(g, h)
+            a, b, c, d, e, f, g, h = unstep8(a, b, c, d, e, f, g, h, tt, k, v, p)
+            a, b, c, d = low4(a, b), high4(a, b), low4(c, d), high4(c, d)
+            e, f, g, h = low4(e, f), high4(e, f), low4(g, h), high4(g, h)
+            a, b, c, d, e, f, g, h = unstep4(a, b, c, d, e, f, g, h, tt, k + 32, v, p)
             a, b, c, d = even(a, b), odd(a, b), even(c, d), odd(c, d)
             e, f, g, h = even(e, f), odd(e, f), even(g, h), odd(g, h)
-            a, b, c, d, e, f, g, h = unstep(a, b, c, d, e, f, g, h, tt, k + 16, v, p)
-            a, b, c, d = low1(a, b), high1(a, b), low1(c, d), high1(c, d)
-            e, f, g, h = low1(e, f), high1(e, f), low1(g, h), high1(g, h)
-            a, b, c, d, e, f, g, h = unstep(a, b, c, d, e, f, g, h, tt, k + 8, v, p)
-            a, b, c, d = lower(a, b), upper(a, b), lower(c, d), upper(c, d)
-            e, f, g, h = lower(e, f), upper(e, f), lower(g, h), upper(g, h)
-            a, b, c, d, e, f, g, h = unstep(a, b, c, d, e, f, g, h, tt, k, v, p)
+            a, b, c, d, e, f, g, h = unstep2(a, b, c, d, e, f, g, h, tt, k + 48, v, p)
             a, c, e, g = calm(a, v, p), calm(c, v, p), calm(e, v, p), calm(g, v, p)
-            store(y, n, low4(a, b))
-            store(y, n + 8, high4(a, b))
-            store(y, n + 16, low4(c, d))
-            store(y, n + 24, high4(c, d))
-            store(y, n + 32, low4(e, f))
-            store(y, n + 40, high4(e, f))
-            store(y, n + 48, low4(g, h))
-            store(y, n + 56, high4(g, h))
+            store(y, n, even(a, b))
+            store(y, n + 8, odd(a, b))
+            store(y, n + 16, even(c, d))
+            store(y, n + 24, odd(c, d))
+            store(y, n + 32, even(e, f))
+            store(y, n + 40, odd(e, f))
+            store(y, n + 48, even(g, h))
+            store(y, n + 56, odd(g, h))
 
     @inlined
     def inverse(x: Any, y: Any, n: Any, table: Any) -> Any:

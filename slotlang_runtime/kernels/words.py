@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slotlang_runtime.kernels.arithmetic import Arithmetic, memory
+from slotlang_runtime.kernels.arithmetic import Arithmetic, memory, repeated, shift
 from slotlang_runtime.kernels.lanes import (
     WORD,
     WORDS,
@@ -19,10 +19,10 @@ from slotlang_runtime.kernels.lanes import (
     call,
     constant,
     four,
+    high52,
     inlined,
+    low52,
     operation,
-    place,
-    word,
 )
 from slotlang_runtime.kernels.tables import LOW_BITS
 
@@ -37,24 +37,35 @@ def _shoup(b: Any, a: Any, w: Any, w1: Any, p: Any) -> Any:
     return b.sub(b.mul(a, w), b.mul(q, p))
 
 
+def _shoup52(b: Any, a: Any, w: Any, w1: Any, p: Any) -> Any:
+    # the same with multiplications of 52 bits: q is at most 2 too small, and p is 1 more than a multiple of 2^12
+    (a0, a1), (b0, b1), none = _halves(b, a), _halves(b, w1), constant(WORD, 0)
+    q = high52(b, b.mul(a1, b1), b.lshr(a, constant(WORD, 12)), b0)
+    q = high52(b, q, a0, b.shl(b1, constant(WORD, 20)))
+    rest = low52(b, none, q, b.lshr(p, constant(WORD, 12)))
+    return b.sub(b.sub(b.mul(a, w), q), b.shl(rest, constant(WORD, 12)))
+
+
 def _less(b: Any, x: Any, y: Any) -> Any:
     # x, less y where it is as large: else the difference is huge
     return call(b, "llvm.umin.v8i64", WORDS, x, b.sub(x, y))
 
 
 def _below(b: Any, x: Any, p: Any, shifts: Any) -> Any:
-    for shift in shifts:
-        x = _less(b, x, b.shl(p, constant(WORD, shift)))
+    for count in shifts:
+        x = _less(b, x, b.shl(p, constant(WORD, count)))
     return x
 
 
-def _four(b: Any, x0: Any, x1: Any, x2: Any, x3: Any, table: Any, k: Any, v: Any, p: Any) -> Any:
-    made = []
-    for n, x in enumerate((x0, x1, x2, x3)):
-        at = b.add(b.shl(k, WORD(1)), WORD(48 * n))
-        w, w1 = (b.load(place(b, table, b.add(at, WORD(8 * side)), WORDS), align=8) for side in (0, 1))
-        made.append(_shoup(b, x, w, w1, p))
-    return made
+def _four(shoup: Any, count: int) -> Any:
+    def build(b: Any, x0: Any, x1: Any, x2: Any, x3: Any, table: Any, k: Any, v: Any, p: Any) -> Any:
+        made = []
+        for n, x in enumerate((x0, x1, x2, x3)):
+            w, w1 = (repeated(b, table, k, 2 * n + side, count, WORD, 2) for side in (0, 1))
+            made.append(shoup(b, x, w, w1, p))
+        return made
+
+    return build
 
 
 def _split(b: Any, x: Any) -> Any:
@@ -62,24 +73,35 @@ def _split(b: Any, x: Any) -> Any:
     return b.or_(low, b.shl(b.lshr(x, constant(WORD, LOW_BITS)), constant(WORD, 32)))
 
 
+def _quotient(b: Any, more: Any, rest: Any, spare: Any) -> Any:
+    # (more 2^60 + rest) >> (60 - spare)
+    return b.or_(b.shl(more, spare), b.lshr(rest, b.sub(constant(WORD, 2 * LOW_BITS), spare)))
+
+
 def _over(b: Any, x: Any, y: Any, z: Any) -> Any:
     # z where x > y, and 0 elsewhere
     return b.select(b.icmp_unsigned(">", x, y), z, constant(WORD, 0))
 
 
-def words(avx512: bool) -> Arithmetic:
-    """The arithmetic; moves of lanes by AVX-512 where ``avx512``."""
+def words(avx512: bool, ifma: bool) -> Arithmetic:
+    """The arithmetic; moves of lanes by AVX-512 where ``avx512``, products by its 52 bits where ``ifma``."""
+    shoup = _shoup52 if ifma else _shoup
     low30 = constant(WORD, (1 << LOW_BITS) - 1)
     red = operation(U, (U, U, U), lambda b, x, v, p: _below(b, x, p, (3, 2)))  # below 16p to 4p
+    final = operation(U, (U, U, U), lambda b, x, v, p: _below(b, x, p, (2, 1, 0)))  # below 8p to p
     ease = operation(U, (U, U, U), lambda b, x, v, p: _below(b, x, p, (2,)))  # below 8p to 4p
+    same = operation(U, (U, U, U), lambda b, x, v, p: x)
     add = operation(U, (U, U), lambda b, x, y: b.add(x, y))
-    mul = operation(U, (U,) * 4, _shoup)
+    mul = operation(U, (U,) * 4, shoup)
     low = operation(U, (U,), lambda b, x: b.and_(x, low30))
     high = operation(U, (U,), lambda b, x: b.lshr(x, constant(WORD, LOW_BITS)))
     upper = operation(U, (U,), lambda b, x: b.lshr(x, constant(WORD, 32)))
     multiplied = operation(U, (U, U, U), lambda b, x, y, z: b.add(b.mul(_halves(b, x)[0], _halves(b, y)[0]), z))
     one = operation(U, (U,), lambda b, x: constant(WORD, 1))
     nothing = operation(U, (U,), lambda b, x: constant(WORD, 0))
+    joined = operation(U, (U, U), lambda b, x, y: b.or_(x, b.shl(y, constant(WORD, LOW_BITS))))
+    quotient = operation(U, (U, U, U), _quotient)
+    both = operation(U, (U, U), lambda b, x, y: b.and_(x, y))
     less = operation(U, (U, U), _less)
     over = operation(U, (U, U, U), _over)
     memories = memory(U, WORD, A, avx512)
@@ -94,12 +116,6 @@ def words(avx512: bool) -> Arithmetic:
     def lowered(x: Any, p: Any, v: Any, other: Any) -> Any:
         # (x + half) modulo the divisor, minus half, modulo p: SEAL's rounding; below 5p
         return add(mul(less(add(x, other[1]), other[0]), one(x), v, p), other[2])
-
-    @inlined
-    def shift(c: Any, bits: Any) -> Any:
-        # what is added in place of subtracting 2^(bits-1): from 1 to p
-        p = word(c, 0)
-        return p - (A(1) << (bits - A(1))) % p
 
     @inlined
     def shifted(number: Any, p: Any, v: Any, s: Any) -> Any:
@@ -117,9 +133,10 @@ def words(avx512: bool) -> Arithmetic:
 
     @inlined
     def fold(s: Any, c: Any) -> Any:
-        p = c[0]
-        x = add(mul(s[1], c[2], c[3], p), mul(s[2], c[4], c[5], p))
-        return red(add(mul(s[0], one(p), c[1], p), x), p, p)
+        # the sum is more 2^60 + rest, which is then cut at the bits of the prime
+        middle = add(s[1], high(s[0]))
+        rest, more = joined(low(s[0]), low(middle)), add(s[2], high(middle))
+        return ease(add(mul(quotient(more, rest, c[4]), c[2], c[3], c[0]), both(rest, c[5])), c[0], c[0])
 
     @inlined
     def take(address: Any, n: Any, v: Any, p: Any) -> Any:
@@ -134,13 +151,17 @@ def words(avx512: bool) -> Arithmetic:
         add=add,
         sub=operation(U, (U, U, U), lambda b, x, y, p: b.add(b.sub(x, y), b.shl(p, constant(WORD, 2)))),
         mul=mul,
-        four=operation(four(U), (U, U, U, U, A, N, U, U), _four),
+        four={count: operation(four(U), (U, U, U, U, A, N, U, U), _four(shoup, count)) for count in (2, 4, 8)},
         red=red,
+        lead=red,
+        back=same,
         enter=red,
         ease=ease,
         tidy=ease,
-        calm=operation(U, (U, U, U), lambda b, x, v, p: x),
-        final=operation(U, (U, U, U), lambda b, x, v, p: _below(b, x, p, (2, 1, 0))),  # below 8p to p
+        calm=same,
+        final=final,
+        loose=ease,
+        light=final,
         last=operation(U, (U, U, U), lambda b, x, v, p: _below(b, x, p, (1, 0))),  # below 4p to p
         centred=centred,
         lowered=lowered,

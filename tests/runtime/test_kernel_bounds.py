@@ -135,8 +135,12 @@ def doubles(memory: Memory) -> Arithmetic:
         add=add,
         sub=lambda x, y, p: add(x, y),
         mul=mul,
-        four=four,
+        four=dict.fromkeys((2, 4, 8), four),
         red=red,
+        lead=red,
+        back=same,
+        loose=red,
+        light=red,
         enter=same,
         ease=same,
         tidy=red,
@@ -198,8 +202,12 @@ def words(memory: Memory) -> Arithmetic:
         add=lambda x, y: word(x + y),
         sub=sub,
         mul=mul,
-        four=lambda *given: [mul(a) for a in given[:4]],
+        four=dict.fromkeys((2, 4, 8), lambda *given: [mul(a) for a in given[:4]]),
         red=below(16),
+        lead=below(16),
+        back=lambda x, *_: x,
+        loose=below(8),
+        light=final,
         enter=below(16),
         ease=below(8),
         tidy=below(8),
@@ -214,6 +222,85 @@ def words(memory: Memory) -> Arithmetic:
         begin=lambda c: 0,
         gather=gather,
         fold=lambda s, c: 4.0,
+    )
+
+
+def ifma(memory: Memory, lazy: bool) -> Arithmetic:
+    """Bounds of x / p, for what the low 52 bits of a word hold: x is below them."""
+    bits, room = (45, 8.0) if lazy else (50, 2.0)
+    # the largest prime that is 1 more than a multiple of 2^13
+    prime = 2**bits - 2**13 + 1
+
+    def held(x: Bound) -> Bound:
+        assert x * prime <= 2**52
+        return x
+
+    def same(x: Bound, *_: Any) -> Bound:
+        return x
+
+    def lighter(x: Bound, *_: Any) -> Bound:
+        held(x)
+        return 2.0
+
+    def final(x: Bound, *_: Any) -> Bound:
+        held(x)
+        return 1.0
+
+    def last(x: Bound, *_: Any) -> Bound:
+        assert x <= 2, "one difference is enough"
+        return 1.0
+
+    def sub(x: Bound, y: Bound, p: Any) -> Bound:
+        assert y <= room, "the difference is not below 0"
+        return held(x + room)
+
+    def gather(s: tuple[Bound, int], x: Bound, k: Bound) -> tuple[Bound, int]:
+        assert held(x) and k <= 1 and s[1] < MOST
+        return s[0] + x * k, s[1] + 1
+
+    def fold(s: tuple[Bound, int], c: Any) -> Bound:
+        # the high halves, and what the low ones carry: a factor; the two parts of the sum are below 2p
+        assert int(s[0]) * prime**2 // 2**52 + s[1] < 2**52 and s[1] * 2**52 <= 2**64
+        return lighter(held(2.0 + 2.0))
+
+    def moved(x: Bound, *_: Any) -> Bound:
+        # to another prime, from a coefficient of any below 2^50; half of it is added first
+        assert x <= 1
+        return 3.0
+
+    def shifted(number: Any, *_: Any) -> Bound:
+        # any 52 bits reduced, and at most p
+        assert MOST_BITS["ifma45"] == MOST_BITS["ifma50"] <= 52
+        return held(2.0 + 1.0)
+
+    return Arithmetic(
+        "ifma45" if lazy else "ifma50",
+        **memory_of(memory),
+        give=lambda address, n, x, v, p: held(x),
+        take=lambda address, n, v, p: 1.0,
+        factor=same,
+        add=lambda x, y: held(x + y),
+        sub=sub,
+        mul=lighter,
+        four=dict.fromkeys((2, 4, 8), lambda *given: [lighter(a) for a in given[:4]]),
+        red=lighter,
+        lead=same if lazy else lighter,
+        back=same if lazy else lighter,
+        enter=same if lazy else lighter,
+        ease=same if lazy else lighter,
+        tidy=lighter,
+        calm=lighter if lazy else same,
+        final=final,
+        last=last,
+        loose=lighter,
+        light=same if lazy else lighter,
+        centred=moved,
+        lowered=moved,
+        shift=lambda c, bits: 0,
+        shifted=shifted,
+        begin=lambda c: (0.0, 0),
+        gather=gather,
+        fold=fold,
     )
 
 
@@ -237,7 +324,15 @@ def picked(name: str) -> Callable[[Bound, Bound], Bound]:
     return lambda x, y: max(x, y)
 
 
-ARITHMETICS = {"doubles": doubles, "words": words}
+ARITHMETICS = {
+    "doubles": doubles,
+    "words": words,
+    "ifma50": lambda memory: ifma(memory, False),
+    "ifma45": lambda memory: ifma(memory, True),
+}
+
+DIGITS = {"doubles": HALF, "words": 1.0, "ifma50": 2.0, "ifma45": 128.0}
+"""What digits are stored below."""
 
 
 @dataclasses.dataclass
@@ -286,9 +381,9 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> B
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, value)
     forward_of, _, inverse = transforms.transforms(o)
-    forward = forward_of(lambda x, j, p, v, other: memory.load(x, j))
+    forward = forward_of(o.final, lambda x, j, p, v, other: memory.load(x, j))
     kernels = switching.kernels(o) | products.kernels(o) | compacting.kernels(o)
-    return Bounds(memory, o, kernels, forward, inverse, 1.0 if o.kind == "words" else HALF)
+    return Bounds(memory, o, kernels, forward, inverse, HALF if o.kind == "doubles" else 1.0)
 
 
 def row(number: int) -> int:
@@ -312,9 +407,7 @@ def test_transforms(bounds: Bounds, degree: int) -> None:
 @pytest.mark.parametrize("degree", DEGREES)
 def test_inverse_transforms(bounds: Bounds, degree: int) -> None:
     # of what is stored, and in place of the lazy sums of key switches
-    bounds.memory.default = bounds.arithmetic.red(bounds.stored)
-    if bounds.arithmetic.kind == "words":
-        bounds.memory.default = 4.0
+    bounds.memory.default = lazy(bounds)
     bounds.inverse(row(0), row(1), degree, 0)
     assert largest(bounds, 1, 1, degree) <= bounds.stored
 
@@ -330,13 +423,15 @@ def test_expanded_plaintexts(bounds: Bounds, degree: int, half: bool) -> None:
 
 def lazy(bounds: Bounds) -> Bound:
     """What sums of key switches are stored below."""
-    return 4.0 if bounds.arithmetic.kind == "words" else HALF
+    return {"doubles": HALF, "words": 4.0}.get(bounds.arithmetic.kind, 2.0)
 
 
 @pytest.mark.parametrize("primes", [1, 3])
 def test_key_switches(bounds: Bounds, primes: int) -> None:
     # 20 terms; ``more``: to sums that are there
     bounds.memory.default = bounds.stored
+    for k in range(primes * (primes + 1)):
+        bounds.memory.store(row(10 + k), 0, DIGITS[bounds.arithmetic.kind])
     for more in (0, 1):
         bounds.kernels["switched"](row(0), row(10), 0, 0, 0, 0, 20, row(40), more, primes, primes + 1, 128, STRIDE, 0)
         assert largest(bounds, 40, 2 * (primes + 1), 128) <= lazy(bounds)
@@ -345,7 +440,7 @@ def test_key_switches(bounds: Bounds, primes: int) -> None:
 def test_digits(bounds: Bounds) -> None:
     bounds.memory.default = bounds.stored
     bounds.kernels["decomposed"](row(0), row(10), 1, 2, 4096, STRIDE, 0, 0, row(40))
-    assert largest(bounds, 11, 1, 4096) <= bounds.stored
+    assert largest(bounds, 11, 1, 4096) <= DIGITS[bounds.arithmetic.kind]
 
 
 def test_divisions_by_the_key_prime(bounds: Bounds) -> None:
@@ -383,6 +478,6 @@ def test_products_and_sums(bounds: Bounds, terms: int) -> None:
 
 def test_a_bound_that_is_passed_is_seen(bounds: Bounds) -> None:
     # residues beyond those that transforms take
-    bounds.memory.default = 20.0
+    bounds.memory.default = 200.0
     with pytest.raises(AssertionError):
         bounds.forward(row(0), row(1), 4096, 0, 0)

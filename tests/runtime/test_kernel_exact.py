@@ -1,4 +1,4 @@
-"""Kernels give Python's integers, at random and at the largest residues, in both arithmetics and at every level."""
+"""Kernels give Python's integers, at random and at the largest residues, in every arithmetic and at every level."""
 
 from __future__ import annotations
 
@@ -22,13 +22,21 @@ from exact_residues import (
     without_last,
 )
 
+from slotlang_runtime.kernels.processor import processor
 from slotlang_runtime.kernels.residues import Ciphertext, ResidueRing, addresses
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.seal.ring import cached_context
 from slotlang_runtime.seal.saved import Saved, plaintext_limit, saved
 
-MIXED = [(60, 40, 30, 60), (50, 30, 25, 50)]
-"""Words and doubles: primes of all sizes in one ring."""
+
+class Doubles(tuple[int, ...]):
+    """Bits of primes, for a processor without IFMA."""
+
+
+MIXED = [(60, 40, 30, 60), (50, 30, 25, 50), (45, 30, 25, 45), Doubles((50, 30, 25, 50))]
+"""All arithmetics: primes of all sizes in one ring."""
+
+LARGEST = [(60, 60, 60), (50, 50, 50), (45, 45, 45), Doubles((50, 50, 50))]
 
 LARGER = [8192, 16384, pytest.param(32768, marks=pytest.mark.slow)]
 
@@ -36,14 +44,14 @@ ELEMENTS = [3, 9, pow(3, 100, 8192), 8191]
 
 
 def kind(bits: tuple[int, ...]) -> str:
-    return "words" if max(bits) > 50 else "doubles"
+    return "doubles" if isinstance(bits, Doubles) else processor().kind(max(bits))
 
 
 class Room:
     """A ring of kernels with ciphertexts of any residues."""
 
     def __init__(self, bits: tuple[int, ...], degree: int = 4096, seed: int = 0) -> None:
-        self.ring: ResidueRing = residue_ring(degree, bits)
+        self.ring: ResidueRing = residue_ring(degree, bits, kind(bits))
         assert self.ring.kernels.kind == kind(bits)
         self.degree, self.moduli = degree, primes(degree, bits)
         self.rng = np.random.default_rng(seed)
@@ -103,7 +111,7 @@ def test_transforms(bits: tuple[int, ...], pattern: str) -> None:
 
 
 @pytest.mark.parametrize("degree", LARGER)
-@pytest.mark.parametrize("bits", [(60, 60), (50, 50)], ids=kind)
+@pytest.mark.parametrize("bits", LARGEST, ids=kind)
 def test_transforms_of_every_degree(bits: tuple[int, ...], degree: int) -> None:
     room = Room(bits, degree)
     transforms(room, room.words("halves", 1)[0])
@@ -194,7 +202,7 @@ def test_divisions(bits: tuple[int, ...], pattern: str) -> None:
 
 
 @pytest.mark.parametrize("degree", LARGER)
-@pytest.mark.parametrize("bits", [(60, 60, 60), (50, 50, 50)], ids=kind)
+@pytest.mark.parametrize("bits", LARGEST, ids=kind)
 def test_divisions_of_every_degree(bits: tuple[int, ...], degree: int) -> None:
     # a single coefficient that is not centred changes all values
     room = Room(bits, degree)

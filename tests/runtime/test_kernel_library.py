@@ -352,6 +352,10 @@ def test_processors_without_kernels(features: dict[str, bool], most: str, reason
 
 def test_processors_with_kernels() -> None:
     assert known("invented", FEATURES).avx512 and known("invented", FEATURES, "avx512").label == "AVX-512"
+    ifma = known("invented", {**FEATURES, "avx512ifma": True})
+    assert [ifma.kind(bits) for bits in (60, 51, 50, 46, 45, 20)] == ["words"] * 2 + ["ifma50"] * 2 + ["ifma45"] * 2
+    for without in (known("invented", FEATURES), known("invented", {**FEATURES, "avx512ifma": True}, "avx2")):
+        assert [without.kind(bits) for bits in (60, 50, 45)] == ["words", "doubles", "doubles"]
     for features, most in (
         (FEATURES, "avx2"),
         ({**FEATURES, "avx512vl": False}, ""),
@@ -479,7 +483,8 @@ def test_avx2_gives_the_same(folder: Path, bits: tuple[int, ...], monkeypatch: p
     here = processor.processor()
     features = {name.lstrip("+-"): name[0] == "+" for name in here.features.split(",")}
     usual = ResidueRing(ring(4096, bits))
-    other = library._made(usual.kernels.kind, known(here.name, features, "avx2"))
+    less = known(here.name, features, "avx2")
+    other = library._made(less.kind(max(bits)), less)
     right(other, monkeypatch, bits)
     monkeypatch.setattr(residues, "kernels_of", lambda ring: other)
     rings = usual, ResidueRing(ring(4096, bits))
