@@ -194,7 +194,7 @@ def together(parts: list[tuple[Profile, float]], fastest: float) -> Profile:
         first,
         table=median(lambda p: p.table),
         kernels=median(lambda p: p.kernels),
-        doubles=median(lambda p: p.doubles),
+        small={bits: median(lambda p, bits=bits: p.small[bits]) for bits in first.small},
         load=max(p.load for p, _ in parts),
     )
 

@@ -14,8 +14,14 @@ MAX_MODULUS_BITS: Mapping[int, int] = {1024: 27, 2048: 54, 4096: 109, 8192: 218,
 """Bits of modulus by degree, the key prime included, that keep 128-bit security: the standard of
 homomorphicencryption.org, as in SEAL's ``CoeffModulus::MaxBitCount``."""
 
+LARGEST_PRIME = 60
+"""Bits of the largest primes that SEAL has."""
+
 DOUBLE_BITS = 50
 """Bits of the largest primes that compiled kernels compute with as doubles, or as words of 52 bits."""
+
+LAZY_BITS = 45
+"""Bits of primes so small that a transform in words of 52 bits takes no reductions."""
 
 LEAST_SENT = 8
 """Bits of a coefficient that are sent at least."""
@@ -50,7 +56,9 @@ class RingParameters:
                 NOT_EVALUATED,
             )
         if type(primes) is not tuple or not _whole(primes, 2, 61) or len(primes) < 2:
-            raise Rejected(f"prime_bits are two or more sizes of primes up to 60 bits, not {primes}", NOT_EVALUATED)
+            raise Rejected(
+                f"prime_bits are two or more sizes of primes up to {LARGEST_PRIME} bits, not {primes}", NOT_EVALUATED
+            )
         limit = MAX_MODULUS_BITS[degree]
         if sum(primes) > limit:
             raise Rejected(

@@ -20,7 +20,7 @@ from slotlang.refusals import GaveUp
 PRODUCT, ADD, DOT, DOT_PRODUCT = 0.36, 0.17, 0.13, 0.16
 """What compiled kernels take for a residue, in units: a product with a plaintext, an addition; a sum of products in one
 pass, and each of its products. Near what the shipped profile has of kernels on words at degrees 4096 to 16384, where
-the medians are 0.34, 0.19, 0.10 and 0.16; ratios for ``DOT`` scatter from 0 to 0.4. Kernels on doubles take less."""
+the medians are 0.34, 0.19, 0.10 and 0.16; ratios for ``DOT`` scatter from 0 to 0.4. Small primes take less."""
 
 GATHER, CUT, MULTIPLY, JOIN, REDUCE = 0.24, 0.39, 0.015, 0.45, 0.95
 """What a residue takes, in units: bringing an operand to where it is needed; cutting a piece off it; one multiplication

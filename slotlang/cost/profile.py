@@ -17,9 +17,9 @@ from typing import Any
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
-from slotlang_runtime.parameters import DOUBLE_BITS
+from slotlang_runtime.parameters import DOUBLE_BITS, LARGEST_PRIME, LAZY_BITS
 
-SCHEMA = "slotlang.profile/5"
+SCHEMA = "slotlang.profile/6"
 
 PRIMITIVES: Mapping[str, str] = {
     "rotate": "rotate_vector into a new ciphertext; one key switch",
@@ -80,7 +80,8 @@ KEY_SWITCH: Mapping[str, str] = {
 }
 """The parts of a key switch, which compiled kernels execute apart (``slotlang.cost.key_switching``)."""
 
-KINDS_OF_KERNELS = ("words", "doubles")
+KINDS_OF_KERNELS = (LARGEST_PRIME, DOUBLE_BITS, LAZY_BITS)
+"""Bits of the largest prime that each kind of compiled kernels takes. A processor may have one kind for several."""
 
 Table = Mapping[int, Mapping[str, Mapping[int, float]]]
 
@@ -100,10 +101,10 @@ class Profile:
     """Seconds of process CPU time by degree, primitive and number of data primes, one thread, medians.
 
     ``date``: ISO, of the measurement. ``load``: the machine's one-minute load average then; above 1 other
-    work ran beside it. ``source``: the file, for messages. ``kernels``: times of compiled kernels, on words, empty
-    where they were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take another time with them,
-    at every degree the same ones. ``doubles``: the same for primes of at most ``DOUBLE_BITS``, which the processor
-    measured holds as doubles, or as words of 52 bits where it multiplies these.
+    work ran beside it. ``source``: the file, for messages. ``kernels``: times of compiled kernels, for primes
+    of any size, empty where they were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take
+    another time with them, at every degree the same ones. ``small``: the same for primes of at most so many bits,
+    which have kernels of their own.
     """
 
     name: str
@@ -113,7 +114,7 @@ class Profile:
     table: Table
     source: str = field(default="", compare=False)
     kernels: Table = field(default_factory=dict)
-    doubles: Table = field(default_factory=dict)
+    small: Mapping[int, Table] = field(default_factory=dict)
     _asked: dict[tuple[str, int, int], float] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __repr__(self) -> str:
@@ -122,16 +123,17 @@ class Profile:
     @cached_property
     def without_kernels(self) -> Profile:
         """The profile of SEAL's operations alone."""
-        return replace(self, kernels={}, doubles={}) if self.kernels else self
+        return replace(self, kernels={}, small={}) if self.kernels else self
 
     @cached_property
-    def _of_doubles(self) -> Profile:
-        return replace(self, kernels=self.doubles)
+    def _of_small(self) -> dict[int, Profile]:
+        return {bits: replace(self, kernels=table) for bits, table in self.small.items()}
 
     def of_primes(self, bits: Iterable[int]) -> Profile:
-        """The profile for primes of so many bits, the key prime among them: with the kernels of small primes where
-        they fit."""
-        return self._of_doubles if self.doubles and max(bits) <= DOUBLE_BITS else self
+        """The profile for primes of so many bits, the key prime among them: with the kernels of the smallest
+        that they fit."""
+        largest = max(bits)
+        return self._of_small[min(fits)] if (fits := [most for most in self.small if largest <= most]) else self
 
     def key_switch(self, degree: int, primes: int) -> float:
         """Seconds of a rotation that shares nothing with others."""
@@ -214,12 +216,10 @@ class Profile:
     def _is_shipped(self) -> bool:
         return self.source == str(shipped_profile())
 
-    def _kinds(self) -> list[tuple[str, Table]]:
-        return list(zip(KINDS_OF_KERNELS, (self.kernels, self.doubles), strict=True))
-
     def to_json(self) -> dict[str, object]:
         """The text of a profile file; times in microseconds."""
         machine = {name: getattr(self.machine, name) for name in Machine.__slots__}
+        kinds = {LARGEST_PRIME: self.kernels, **self.small}
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -227,7 +227,7 @@ class Profile:
             "date": self.date,
             "load": round(self.load, 2),
             "microseconds": _microseconds(self.table),
-            **({"kernels": {name: _microseconds(table) for name, table in self._kinds()}} if self.kernels else {}),
+            **({"kernels": {str(bits): _microseconds(table) for bits, table in kinds.items()}} if self.kernels else {}),
         }
 
 
@@ -367,15 +367,17 @@ def parse_profile(data: Any, path: Path) -> Profile:
         return table
 
     table = tables(take(data, "microseconds", dict, "'microseconds'"), "", PRIMITIVES)
-    kernels: list[Table] = []
+    kernels: dict[int, Table] = {}
     if "kernels" in data:
         section = take(data, "kernels", dict, "'kernels'")
-        for kind in KINDS_OF_KERNELS:
-            degrees = take(section, kind, dict, f"'{kind}' of 'kernels'")
+        for bits in KINDS_OF_KERNELS:
+            if bits == LAZY_BITS and str(bits) not in section:
+                continue
+            degrees = take(section, str(bits), dict, f"'{bits}' of 'kernels'")
             # what one degree has, all have
             named = [set(given) for given in degrees.values() if isinstance(given, dict)]
             others = [primitive for primitive in PRIMITIVES if any(primitive in given for given in named)]
-            kernels.append(tables(degrees, f" of '{kind}' kernels", (*KEY_SWITCH, *others)))
+            kernels[bits] = tables(degrees, f" of kernels for {bits} bits", (*KEY_SWITCH, *others))
     return Profile(
         take(data, "name", str, "'name'"),
         Machine(**values),
@@ -383,7 +385,8 @@ def parse_profile(data: Any, path: Path) -> Profile:
         take(data, "load", float, "'load'"),
         table,
         str(path),
-        *kernels,
+        kernels.pop(LARGEST_PRIME, {}),
+        kernels,
     )
 
 

@@ -18,7 +18,7 @@ from slotlang.diagnostics import Diagnostic
 from slotlang.graph.key_selection import demand, key_set
 from slotlang.meaning.program import Program
 from slotlang.planning.known import Keys, Known, Shape, known_of
-from slotlang.planning.modulus import LARGEST_PRIME, LEAST_PRIME, Fit
+from slotlang.planning.modulus import LEAST_PRIME, Fit
 from slotlang.planning.parameters import MAX_MODULUS_BITS, Parameters, check_slots
 from slotlang.planning.plan import Draft, Plan
 from slotlang.planning.sending import Sending
@@ -28,7 +28,7 @@ from slotlang.planning.traffic import Traffic
 from slotlang.refusals import Unreachable
 from slotlang.schedule.levels import drops_results
 from slotlang_runtime.amounts import count_of
-from slotlang_runtime.parameters import DOUBLE_BITS
+from slotlang_runtime.parameters import DOUBLE_BITS, LARGEST_PRIME
 
 RESERVE = 2.0
 """How many times as precise as was asked for the smallest primes are, so that results a little smaller than expected
@@ -229,8 +229,8 @@ class _Search:
     @property
     def _largest(self) -> tuple[int, ...]:
         """Bits of the largest prime, for each kind of kernels that there is."""
-        doubles = self.profile.doubles and self.target.kernel != "matrix"
-        return (LARGEST_PRIME, DOUBLE_BITS) if doubles else (LARGEST_PRIME,)
+        small = self.profile.small and self.target.kernel != "matrix"
+        return (LARGEST_PRIME, DOUBLE_BITS) if small else (LARGEST_PRIME,)
 
     def _priced(self, shape: Shape) -> Profile:
         return self.profile.of_primes([shape[3]])

@@ -16,13 +16,14 @@ from slotlang.cost.noise import Gains, Wider
 from slotlang.cost.variances import Contents
 from slotlang.meaning.program import Program
 from slotlang.planning.messages import State
-from slotlang.planning.modulus import LARGEST_PRIME, Fit, Modulus
+from slotlang.planning.modulus import Fit, Modulus
 from slotlang.planning.plan import Draft
 from slotlang.planning.target import Target
 from slotlang.schedule.build import EVERY
+from slotlang_runtime.parameters import LARGEST_PRIME
 
 Shape: TypeAlias = tuple[int, int, int, int]
-"""Degree, data primes, number of the draft, and bits of the largest prime: kernels on doubles take smaller ones."""
+"""Degree, data primes, number of the draft, and bits of the largest prime: small ones have kernels of their own."""
 
 Keys: TypeAlias = tuple[int, ...]
 """Steps that have a key; none, for all."""

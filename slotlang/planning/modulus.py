@@ -16,6 +16,7 @@ from slotlang.planning.parameters import HEADROOM_BITS, MAX_MODULUS_BITS, Parame
 from slotlang.planning.plan import Draft
 from slotlang.planning.ranges import MARGIN
 from slotlang_runtime.noise import SIGMAS
+from slotlang_runtime.parameters import LARGEST_PRIME
 
 NOISE = SIGMAS * 8
 """How many standard deviations of its noise a message leaves room for: as the guarantee does, for the sign, for the
@@ -27,8 +28,6 @@ ROUNDING = 1e-6
 
 LEAST_PRIME = 24
 """Bits of the smallest prime that is tried: below it some degrees have too few primes."""
-
-LARGEST_PRIME = 60
 
 SMALLEST_ROOM = MASK_MARGIN
 """Bits of modulus that a scale leaves whatever the message: SEAL refuses scales as large as the modulus."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from slotlang.cost.profile import KINDS_OF_KERNELS, Profile, this_machine
 from slotlang.diagnostics import error
+from slotlang_runtime.parameters import DOUBLE_BITS, LARGEST_PRIME, LAZY_BITS
 
 if TYPE_CHECKING:
     from slotlang.run.primitives import Sample
@@ -30,21 +31,27 @@ POINTS: Points = {
 """By degree: primes in bits, as programs have them, and the numbers of data primes measured. More than 8 are
 extrapolated: one Galois key of degree 32768 with 14 primes has 110 MB."""
 
-KERNEL_POINTS: Mapping[str, Points] = {
-    "words": {
+KERNEL_POINTS: Mapping[int, Points] = {
+    LARGEST_PRIME: {
         4096: ((51, 29, 29), (1, 2)),
         8192: POINTS[8192],
         16384: POINTS[16384],
         32768: POINTS[32768],
     },
-    "doubles": {
-        4096: POINTS[4096],
-        8192: ((44, 44, 43, 43, 44), (1, 2, 3, 4)),
+    DOUBLE_BITS: {
+        4096: ((50, 29, 30), (1, 2)),
+        8192: ((50, *[42] * 4), (1, 2, 3, 4)),
         16384: ((48,) * 9, (1, 2, 3, 4, 6, 8)),
         32768: ((50,) * 9, (1, 2, 4, 8)),
     },
+    LAZY_BITS: {
+        4096: POINTS[4096],
+        8192: ((44, 44, 43, 43, 44), (1, 2, 3, 4)),
+        16384: ((45,) * 9, (1, 2, 3, 4, 6, 8)),
+        32768: ((45,) * 9, (1, 2, 4, 8)),
+    },
 }
-"""The same for each kind of compiled kernels."""
+"""The same for each kind of compiled kernels, by bits of its largest prime."""
 
 SECONDS = 40.0
 """Measuring stops when so much time has passed, after one round at least; preparing takes some seconds besides."""
@@ -92,6 +99,7 @@ def calibrate(
     try:
         from slotlang.run.kernel_samples import KernelSamples, parts
         from slotlang.run.primitives import RingSamples
+        from slotlang_runtime.kernels.processor import processor
         from slotlang_runtime.kernels.unavailable import Unavailable
     except ImportError as problem:
         raise error("SL445", f"TenSEAL can't be imported: {problem}") from None
@@ -100,47 +108,49 @@ def calibrate(
         if degree not in POINTS:
             raise error("SL446", f"degree {degree} is not measured", hint=f"degrees are {', '.join(map(str, POINTS))}")
     start = time.perf_counter()
-    samples: list[tuple[str, Sample]] = []
+    # 0 stands for SEAL's operations
+    samples: list[tuple[int, Sample]] = []
     for number, degree in enumerate(wanted):
         progress(f"preparing degree {degree}", 0.1 * number / len(wanted))
         bits, primes = POINTS[degree]
-        samples += (("seal", sample) for sample in RingSamples(degree, bits).samples(primes))
+        samples += ((0, sample) for sample in RingSamples(degree, bits).samples(primes))
         with suppress(Unavailable):
-            for kind in KINDS_OF_KERNELS:
-                bits, primes = KERNEL_POINTS[kind][degree]
-                samples += ((kind, sample) for sample in KernelSamples(degree, bits).samples(primes))
+            seen: set[str] = set()
+            for most in KINDS_OF_KERNELS:
+                if (kind := processor().kind(most)) not in seen:
+                    seen.add(kind)
+                    bits, primes = KERNEL_POINTS[most][degree]
+                    samples += ((most, sample) for sample in KernelSamples(degree, bits).samples(primes))
     yardstick = yardstick or Yardstick()
     prepared = time.perf_counter()
-    found: dict[tuple[str, int, str, int], list[float]] = defaultdict(list)
+    found: dict[tuple[int, int, str, int], list[float]] = defaultdict(list)
     gc.collect()
     for number in range(MOST_ROUNDS):
-        for at, (kind, sample) in enumerate(samples):
+        for at, (most, sample) in enumerate(samples):
             passed = (time.perf_counter() - prepared) / max(seconds, 1e-9)
             if number and passed > 1:
                 break
             before, measured, after = yardstick.now(), sample.seconds(), yardstick.now()
-            key = kind, sample.degree, sample.primitive, sample.primes
+            key = most, sample.degree, sample.primitive, sample.primes
             found[key].append(2 * measured / (before + after))
             if at % 32 == 0:
                 rounds = number + at / len(samples)
                 progress(f"round {number + 1}", 0.1 + 0.9 * max(min(passed, rounds, 1.0), rounds / MOST_ROUNDS))
     progress(f"measured in {time.perf_counter() - start:.0f} s", 1.0)
-    tables: dict[str, dict[int, dict[str, dict[int, float]]]] = {"seal": {}}
-    for (kind, degree, primitive, count), times in found.items():
-        column = tables.setdefault(kind, {}).setdefault(degree, {}).setdefault(primitive, {})
+    tables: dict[int, dict[int, dict[str, dict[int, float]]]] = {}
+    for (most, degree, primitive, count), times in found.items():
+        column = tables.setdefault(most, {}).setdefault(degree, {}).setdefault(primitive, {})
         column[count] = yardstick.fastest * statistics.median(times)
     for table in tables.values():
         for primitives in table.values():
             _split_sums(primitives)
-    kernels = [
-        {degree: parts(primitives) for degree, primitives in tables[kind].items()}
-        for kind in KINDS_OF_KERNELS
-        if kind in tables
-    ]
+    seal = tables.pop(0)
+    kernels = {most: {n: parts(primitives) for n, primitives in table.items()} for most, table in tables.items()}
     machine = this_machine()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     name = f"{machine.processor}, TenSEAL {machine.tenseal}"
-    return Profile(name, machine, datetime.now(UTC).date().isoformat(), load, tables["seal"], "", *kernels)
+    date = datetime.now(UTC).date().isoformat()
+    return Profile(name, machine, date, load, seal, "", kernels.pop(LARGEST_PRIME, {}), kernels)
 
 
 def _split_sums(primitives: dict[str, dict[int, float]]) -> None:

@@ -62,9 +62,10 @@ def _restored(b: Any, r: Any, x: Any, p: Any) -> Any:
     return b.select(other, b.sub(p, r), r)
 
 
-def kernels(avx512: bool, ifma: bool) -> dict[str, Any]:
+def kernels(avx512: bool) -> dict[str, Any]:
     """The kernels by name."""
-    o = words(avx512, ifma)
+    # residues are drawn in rings of any degree, whose primes IFMA's shorter products do not all take
+    o = words(avx512, ifma=False)
     load, store, peek, splat, add, mul, last = o.load, o.store, o.peek, o.splat, o.add, o.mul, o.last
     eight: Any = types.UniTuple
     roots = operation(eight(U, 8), (U,) * 9, lambda b, *w: blake.root(_lanes(b), w[:8], w[8]))

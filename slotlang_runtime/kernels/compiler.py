@@ -27,7 +27,7 @@ def sources(kind: str, processor: Processor) -> dict[str, Any]:
     if kind == "bytes":
         from slotlang_runtime.kernels import bits
 
-        return bits.kernels(processor.avx512, processor.ifma)
+        return bits.kernels(processor.avx512)
     if kind == "digits":
         from slotlang_runtime.kernels import digits
 

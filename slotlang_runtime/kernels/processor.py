@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from slotlang_runtime.kernels.unavailable import Unavailable
-from slotlang_runtime.parameters import DOUBLE_BITS
+from slotlang_runtime.parameters import DOUBLE_BITS, LAZY_BITS
 
 VARIABLE = "SLOTLANG_KERNELS"
 """The environment variable that takes less than the processor has: ``avx2``, or ``seal`` for no kernels."""
-
-
-LAZY_BITS = 45
-"""Bits of primes so small that a transform by IFMA fits 52 bits without reductions."""
 
 
 @dataclass(frozen=True)

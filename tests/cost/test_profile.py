@@ -44,7 +44,7 @@ def test_the_shipped_profile_is_whole() -> None:
     assert shipped.machine.processor in shipped.name and shipped.machine.tenseal in shipped.name
     for primitives in shipped.table.values():
         assert set(primitives) == set(PRIMITIVES)
-    for table in (shipped.kernels, shipped.doubles):
+    for table in (shipped.kernels, *shipped.small.values()):
         assert sorted(table) == sorted(shipped.table)
         assert all(set(primitives) >= set(KEY_SWITCH) for primitives in table.values())
         # what a sum takes besides its products is a difference, and may vanish beside them
@@ -97,7 +97,11 @@ def test_a_degree_that_was_not_measured_goes_by_n_log_n() -> None:
 
 def kernels(**times: dict[int, float]) -> Profile:
     """A profile in which SEAL takes 1 s for everything, and compiled kernels the given seconds, by primes."""
-    return replace(profile({8192: {2: 1.0}}), kernels={8192: times}, doubles={8192: {**times, "mod_down": {2: 1e-3}}})
+    return replace(
+        profile({8192: {2: 1.0}}),
+        kernels={8192: times},
+        small={50: {8192: {**times, "mod_down": {2: 1e-3}}}, 45: {8192: {**times, "mod_down": {2: 5e-4}}}},
+    )
 
 
 PARTS = kernels(decompose={2: 6e-3, 4: 20e-3}, key_product={2: 3e-3}, mod_down={2: 2e-3}, multiply_plain={2: 1e-3})
@@ -114,6 +118,8 @@ def test_compiled_kernels_are_asked_for_what_they_take() -> None:
     assert PARTS.seconds("multiply_plain", 8192, 2) == 1e-3 and PARTS.seconds("add", 8192, 2) == 1.0
     assert PARTS.key_switch(8192, 2) == pytest.approx(11e-3)
     assert PARTS.of_primes([50, 40]).key_switch(8192, 2) == pytest.approx(10e-3)
+    assert PARTS.of_primes([45, 40]).key_switch(8192, 2) == pytest.approx(9.5e-3)
+    assert PARTS.of_primes([46, 40]).key_switch(8192, 2) == pytest.approx(10e-3)
     assert PARTS.of_primes([51, 40]) is PARTS
     seal = PARTS.without_kernels
     assert seal.of_primes([50]) is seal
@@ -126,7 +132,7 @@ def test_times_of_kernels_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read_profile(tmp_path / "p.json") == PARTS
     assert "kernels" not in PARTS.without_kernels.to_json()
     (tmp_path / "p.json").write_text(json.dumps(PARTS.without_kernels.to_json()))
-    assert read_profile(tmp_path / "p.json").kernels == read_profile(tmp_path / "p.json").doubles == {}
+    assert read_profile(tmp_path / "p.json").kernels == read_profile(tmp_path / "p.json").small == {}
 
 
 _WHOLE = {part: {"2": 1.0} for part in ("decompose", "key_product", "mod_down")}
@@ -138,19 +144,19 @@ _WHOLE = {part: {"2": 1.0} for part in ("decompose", "key_product", "mod_down")}
         None,
         [],
         {},
-        {"words": {"8192": _WHOLE}, "doubles": None},
-        {"words": {"8192": _WHOLE}, "doubles": {}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8192": {}}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8192": None}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8191": _WHOLE}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8192": {**_WHOLE, "mod_down": {}}}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8192": {**_WHOLE, "mod_down": {"2": -1}}}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8192": {**_WHOLE, "add": {"2": "fast"}}}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8192": {k: _WHOLE[k] for k in ("decompose", "key_product")}}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8192": {**_WHOLE, "add": {"2": 1.0}}, "4096": _WHOLE}},
-        {"words": {"8192": _WHOLE}, "doubles": {"8192": _WHOLE, "4096": {**_WHOLE, "add": {"2": 1.0}}}},
-        {"words": {"8192": _WHOLE}},
-        {"words": {}, "doubles": {"8192": _WHOLE}},
+        {"60": {"8192": _WHOLE}, "50": None},
+        {"60": {"8192": _WHOLE}, "50": {}},
+        {"60": {"8192": _WHOLE}, "50": {"8192": {}}},
+        {"60": {"8192": _WHOLE}, "50": {"8192": None}},
+        {"60": {"8192": _WHOLE}, "50": {"8191": _WHOLE}},
+        {"60": {"8192": _WHOLE}, "50": {"8192": {**_WHOLE, "mod_down": {}}}},
+        {"60": {"8192": _WHOLE}, "50": {"8192": {**_WHOLE, "mod_down": {"2": -1}}}},
+        {"60": {"8192": _WHOLE}, "50": {"8192": {**_WHOLE, "add": {"2": "fast"}}}},
+        {"60": {"8192": _WHOLE}, "50": {"8192": {k: _WHOLE[k] for k in ("decompose", "key_product")}}},
+        {"60": {"8192": _WHOLE}, "50": {"8192": {**_WHOLE, "add": {"2": 1.0}}, "4096": _WHOLE}},
+        {"60": {"8192": _WHOLE}, "50": {"8192": _WHOLE, "4096": {**_WHOLE, "add": {"2": 1.0}}}},
+        {"60": {"8192": _WHOLE}},
+        {"60": {}, "50": {"8192": _WHOLE}},
     ],
     ids=range(16),
 )
@@ -291,7 +297,7 @@ def test_this_machine_is_described() -> None:
 
 
 def test_the_schema_is_versioned() -> None:
-    assert SCHEMA == "slotlang.profile/5"
+    assert SCHEMA == "slotlang.profile/6"
     assert parse_profile(valid(), Path("p.json")).name == "made up"
 
 

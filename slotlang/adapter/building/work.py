@@ -136,7 +136,7 @@ def prepare(directory: Path, options: Options, profile: Profile) -> Work:
     by_shape: dict[GroupShape, list[Group]] = defaultdict(list)
     for group in made:
         by_shape[group.shape(options.tokens)].append(group)
-    # primes of these sizes have kernels on doubles
+    # primes of these sizes have kernels of their own
     rings = choices(
         {shape: len(held) for shape, held in by_shape.items()}, profile.of_primes([BITS]), max(options.gates, 1)
     )
