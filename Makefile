@@ -17,6 +17,7 @@
 # make families proves 2,000 programs for all sizes and evaluates them by brute force at concrete sizes: an hour
 # make prover times the check of every program of the corpus, at its sizes and at ten times them
 # make test-page opens pages in headless Chromium and clicks through them; what it needs it installs, or says that it can't
+# make kernels writes the compiled kernels in LLVM's language, by numba: after a change of theirs
 # make page   bundles the editor of the page from editors/page, by node and npm: its built file is in the repository
 # make page-pictures takes the pictures of docs/seeing.md again; make bench-page measures frames while hovering: both after make test-page
 # make docs   builds the site of docs/ in build/site, in an environment of its own (.venv-docs), and checks its links
@@ -31,7 +32,7 @@ BIN := $(VENV)/bin
 # commands that tests start are compiled once, as in an installation
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup grammar library demo test test-slow test-page page page-pictures bench-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults scaling load hostile bounds grid families prover mutate mutate-runtime docs pictures clean
+.PHONY: setup kernels grammar library demo test test-slow test-page page page-pictures bench-page lint ruff mypy contracts bench bench-peers columns noise range predict fuzz faults scaling load hostile bounds grid families prover mutate mutate-runtime docs pictures clean
 
 setup: $(VENV)/.ready
 
@@ -116,6 +117,9 @@ range: setup
 
 predict: setup
 	$(BIN)/python -m benchmarks.predict --docs
+
+kernels: setup
+	$(BIN)/python -m slotlang_runtime.kernels.texts
 
 grammar: setup
 	$(BIN)/python -m slotlang.syntax.tables

@@ -120,7 +120,7 @@ def write_bundle(lowered: Lowered, folder: Path) -> list[Path]:
         # a script's folder comes first where Python looks for modules
         name += "_module"
     files = {f"{name}.py": lowered.text.encode()}
-    for source in [*sorted(runtime.rglob("*.py")), runtime / "py.typed"]:
+    for source in [*sorted(runtime.rglob("*.py")), *sorted(runtime.rglob("*.xz")), runtime / "py.typed"]:
         files[f"slotlang_runtime/{source.relative_to(runtime).as_posix()}"] = source.read_bytes()
     temporary = folder.parent / f".slotlang.{os.getpid()}.{os.urandom(6).hex()}"
     try:

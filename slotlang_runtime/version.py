@@ -15,8 +15,8 @@ modules."""
 
 
 def hash_of(folder: Path) -> str:
-    """SHA-256 of a runtime's source: the names and contents of its Python files, and the names of what else Python
-    would import. Raises OSError for what can't be read."""
+    """SHA-256 of a runtime's source: the names and contents of its Python files and of its kernels' texts, and the
+    names of what else Python would import. Raises OSError for what can't be read."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*"), key=lambda p: p.relative_to(folder).as_posix()):
         name = path.relative_to(folder).as_posix().encode()
@@ -27,9 +27,11 @@ def hash_of(folder: Path) -> str:
             continue
         if path.suffix in (".so", ".pyd", ".pyc") and path.parent.name != "__pycache__":
             digest.update(b"compiled %d %s\n" % (len(name), name))
-        if path.suffix != ".py" or not path.is_file():
+        if path.suffix not in (".py", ".xz") or not path.is_file():
             continue
-        text = path.read_bytes().replace(b"\r\n", b"\n")
+        text = path.read_bytes()
+        if path.suffix == ".py":
+            text = text.replace(b"\r\n", b"\n")
         digest.update(b"%d %s %d\n" % (len(name), name, len(text)) + text)
     return digest.hexdigest()
 

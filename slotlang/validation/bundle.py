@@ -61,7 +61,7 @@ def _check_runtime(runtime: Path) -> None:
             raise _refused(entry, f"{inside} is a link to another folder, and not part of the runtime")
         if entry.is_dir() and not entry.name.endswith(".py"):
             _check_caches(entry, [other.name for other in _entries(entry) if other.suffix == ".py"])
-        elif not entry.is_file() or (entry.suffix != ".py" and entry.name != "py.typed"):
+        elif not entry.is_file() or (entry.suffix not in (".py", ".xz") and entry.name != "py.typed"):
             raise _refused(entry, f"{inside} is not part of the runtime")
     _check_caches(runtime, [other.name for other in _entries(runtime) if other.suffix == ".py"])
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 PREFIX = "slotlang_"
 """Before the names of kernels in object code."""
+
+_MANGLED = re.compile(r"_ZN[\w.$]+")
 
 
 def sources(kind: str, processor: Processor) -> dict[str, Any]:
@@ -52,17 +55,16 @@ def arithmetic_of(kind: str, processor: Processor) -> Arithmetic:
     return words.words(processor.avx512, processor.ifma)
 
 
-def objects(kind: str, processor: Processor) -> dict[Entry, bytes]:
-    """Object code of each kernel of a kind. Every function but the kernel is kept inside."""
-    machine = machine_of(processor)
+def texts(kind: str, processor: Processor) -> dict[Entry, str]:
+    """Each kernel of a kind in LLVM's language, as numba writes it. Every function but the kernel is kept inside."""
     made = {}
     for name, function in sources(kind, processor).items():
         split = getattr(function, "split", 0)
-        made[Entry(name, split or len(function.signatures[0]), split > 0)] = _object(name, function, machine)
+        made[Entry(name, split or len(function.signatures[0]), split > 0)] = _text(name, function)
     return made
 
 
-def _object(name: str, function: Any, machine: Any) -> bytes:
+def _text(name: str, function: Any) -> str:
     (signature,) = function.signatures
     entry = function.overloads[signature].fndesc.llvm_func_name
     module = binding.parse_assembly(function.inspect_llvm(signature))
@@ -73,6 +75,20 @@ def _object(name: str, function: Any, machine: Any) -> bytes:
             inside.linkage = "internal"
         elif not inside.name.startswith("llvm."):
             raise ValueError(f"the kernel {name} calls {inside.name}, which object code can't bring with it")
+    # numba's names are long, and count what the process has compiled
+    short: dict[str, str] = {}
+    return _MANGLED.sub(lambda found: short.setdefault(found[0], f"inside{len(short)}"), str(module))
+
+
+def objects(texts: Mapping[Entry, str], processor: Processor) -> dict[Entry, bytes]:
+    """Object code of each kernel."""
+    machine = machine_of(processor)
+    return {entry: _object(text, machine) for entry, text in texts.items()}
+
+
+def _object(text: str, machine: Any) -> bytes:
+    module = binding.parse_assembly(text)
+    module.triple = machine.triple
     module.verify()
     return bytes(machine.emit_object(module))
 

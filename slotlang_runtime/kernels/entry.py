@@ -1,8 +1,12 @@
-"""The name of a kernel."""
+"""The name of a kernel, and how several are put into a file."""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+
+_HEAD = struct.Struct("<HHHI")
 
 
 class Entry(NamedTuple):
@@ -12,3 +16,21 @@ class Entry(NamedTuple):
     name: str
     words: int
     split: bool = False
+
+
+def packed(code: Mapping[Entry, bytes]) -> bytes:
+    """What kernels have, one after another."""
+    return b"".join(
+        _HEAD.pack(len(entry.name), entry.words, entry.split, len(data)) + entry.name.encode() + data
+        for entry, data in code.items()
+    )
+
+
+def unpacked(data: bytes) -> Iterator[tuple[Entry, bytes]]:
+    """What ``packed`` was given."""
+    at = 0
+    while at < len(data):
+        name, words, split, size = _HEAD.unpack_from(data, at)
+        at += _HEAD.size
+        yield Entry(data[at : at + name].decode(), words, split > 0), data[at + name : at + name + size]
+        at += name + size

@@ -12,7 +12,6 @@ import ctypes
 import hashlib
 import os
 import stat
-import struct
 import tempfile
 import threading
 import time
@@ -24,7 +23,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from slotlang_runtime.kernels.entry import Entry
+from slotlang_runtime.kernels import texts
+from slotlang_runtime.kernels.entry import Entry, packed, unpacked
 from slotlang_runtime.kernels.processor import Processor, processor
 from slotlang_runtime.kernels.unavailable import Unavailable
 
@@ -34,30 +34,7 @@ FOLDER = "SLOTLANG_KERNEL_CACHE"
 PATIENCE = 60.0
 """Seconds for which a process waits for another one that compiles, before it compiles too."""
 
-SOURCES = (
-    "arithmetic",
-    "bits",
-    "blake",
-    "box",
-    "compacting",
-    "compiler",
-    "digits",
-    "doubles",
-    "entry",
-    "ifma",
-    "lanes",
-    "processor",
-    "products",
-    "sharing",
-    "switching",
-    "tables",
-    "transforms",
-    "words",
-)
-"""The modules that object code is made of: where one changes, it is compiled again."""
-
 _MAGIC = b"slotlang kernels 2\n"
-_ENTRY = struct.Struct("<HHHI")
 _MOST = 1 << 24
 
 Function = Callable[..., Any]
@@ -138,8 +115,12 @@ def _made(kind: str, here: Processor) -> Kernels:
 def _compiled(kind: str, here: Processor) -> dict[Entry, bytes]:
     from slotlang_runtime.kernels import compiler
 
+    if (data := texts.stored(kind, here)) is not None:
+        # damage, and another LLVM's language, are left to numba
+        with suppress(Exception):
+            return compiler.objects(texts.read(data), here)
     try:
-        return compiler.objects(kind, here)
+        return compiler.objects(compiler.texts(kind, here), here)
     except ImportError as problem:
         raise Unavailable(f"numba can't be imported: {problem}") from None
     except Exception as problem:  # numba and LLVM have no common error, and other versions have other ones
@@ -175,16 +156,15 @@ def _alone(folder: Path | None) -> Iterator[None]:
 
 def _key(kind: str, here: Processor) -> str:
     """SHA-256 of all that object code depends on."""
-    digest = hashlib.sha256()
+    data = texts.stored(kind, here)
     versions = []
-    for package in ("numba", "llvmlite"):
+    for package in ("llvmlite",) if data else ("numba", "llvmlite"):
         try:
             versions.append(metadata.version(package))
         except metadata.PackageNotFoundError:
             raise Unavailable(f"{package} is not installed") from None
-    digest.update(repr((kind, here, versions)).encode())
-    for path in (Path(__file__).with_name(f"{name}.py") for name in SOURCES):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    digest = hashlib.sha256(repr((kind, here, versions)).encode())
+    digest.update(data or texts.source_digest())
     return digest.hexdigest()
 
 
@@ -230,28 +210,16 @@ def _read(path: Path | None, key: str) -> dict[Entry, bytes] | None:
     body = data[start:]
     if not data.startswith(_MAGIC) or _checksum(key, body) != data[len(_MAGIC) : start]:
         return None
-    return dict(_entries(body))
+    return dict(unpacked(body))
 
 
 def _checksum(key: str, body: bytes) -> bytes:
     return hashlib.sha256(key.encode() + body).digest()
 
 
-def _entries(data: bytes) -> Iterator[tuple[Entry, bytes]]:
-    at = 0
-    while at < len(data):
-        name, words, split, size = _ENTRY.unpack_from(data, at)
-        at += _ENTRY.size
-        yield Entry(data[at : at + name].decode(), words, split > 0), data[at + name : at + name + size]
-        at += name + size
-
-
 def _write(path: Path, key: str, code: Mapping[Entry, bytes]) -> None:
     """Write a file at once: another process sees the old one, or all of the new one."""
-    body = b"".join(
-        _ENTRY.pack(len(entry.name), entry.words, entry.split, len(data)) + entry.name.encode() + data
-        for entry, data in code.items()
-    )
+    body = packed(code)
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -75,7 +75,7 @@ def test_it_runs_with_tenseal_and_numpy_alone(bundle: Path, packages: Path) -> N
     assert found.returncode == 0 and found.stderr == "", found.stderr
     (error,) = re.findall(r"^y: shape \(32, 2\), relative rms error (\S+)$", found.stdout, re.MULTILINE)
     assert float(error) < 1e-6
-    # the kernel needs numba, which is not there
+    # the kernels need llvmlite, which is not there
     assert "evaluated by SEAL's operations: llvmlite can't be imported" in found.stdout
     assert before == {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
 

@@ -52,6 +52,11 @@ def test_every_change_is_another_hash(tmp_path: Path) -> None:
         path.write_text(text + "#", encoding="utf-8")
         hashes.append(hash_of(copy))
         path.write_text(text, encoding="utf-8")
+    for path in sorted(copy.rglob("*.xz")):
+        data = path.read_bytes()
+        path.write_bytes(data + b"#")
+        hashes.append(hash_of(copy))
+        path.write_bytes(data)
     (copy / "seal" / "more.py").write_text("")
     hashes.append(hash_of(copy))
     (copy / "seal" / "more.py").rename(copy / "kernels" / "more.py")
