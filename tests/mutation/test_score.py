@@ -16,7 +16,7 @@ from slotlang import api
 
 @drawn
 def test_no_wrong_program_is_proved_and_no_right_one_refuted() -> None:
-    results = [judge(choice) for choice in choices(some(120, share=8), seed=2)]
+    results = [judge(choice) for choice in choices(some(120), seed=2)]
     assert not score(results)
     assert len(results) / 6 < sum(result.right for result in results) < len(results) * 5 / 6
 
