@@ -158,6 +158,12 @@ FOLDED = {
         4,
     ),
     "before a square": (REPEATED, 4, 4),
+    "several ciphertexts of twice the size": (
+        CIPHERTEXTS.format(body="Y = sum q < n, c < K: (X[c] << q) * D[c, q]").replace("n = 16", "n = 32"),
+        4,
+        8,
+    ),
+    "before a square, twice the size": (REPEATED.replace("d = 16", "d = 32"), 4, 8),
 }
 ALIKE = {
     "plaintexts rotated ahead",
@@ -173,6 +179,8 @@ ALIKE = {
     "the library's diagonals",
     "the library's baby and giant steps",
     "several ciphertexts, sums of sums",
+    "several ciphertexts of twice the size",
+    "before a square, twice the size",
 }
 """Other numbers, and other ways to write what another one writes: slow."""
 
