@@ -127,7 +127,7 @@ def test_verdict(path: Path) -> None:
         assert example.lines()
 
 
-@pytest.mark.parametrize("path", one_in(2, [p for p in PROVED if p.parent in (PROGRAMS, PROGRAMS / "seed")], ids))
+@pytest.mark.parametrize("path", one_in(3, [p for p in PROVED if p.parent in (PROGRAMS, PROGRAMS / "seed")], ids))
 def test_certificate(path: Path) -> None:
     program = api.load(path)
     proof = certificate(program, checked(program))
@@ -136,7 +136,7 @@ def test_certificate(path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "auto"])
-@pytest.mark.parametrize("path", one_in(2, CORPUS, ids))
+@pytest.mark.parametrize("path", one_in(4, CORPUS, ids))
 def test_every_method_agrees_at_tiny_sizes(path: Path, method: Method) -> None:
     expect, sizes = head(path)
     report = api.check(api.load(path, sizes), method)

@@ -17,10 +17,11 @@ from slotlang_runtime.ranges import Ranges, check_range
 
 
 def programs() -> Iterator[Any]:
-    """Every program by hand or, in turn, with one of the sets; both are slow."""
+    """Every third program by hand or, in turn, with one of the sets; the others and both are slow."""
     for number, name in enumerate(cases_of.PROGRAMS):
         for turn, text in enumerate(("by hand", cases_of.SETS[number % 5])):
-            yield pytest.param(number, name, text, id=f"{name}-{text}", marks=[pytest.mark.slow] * (turn != number % 2))
+            slow = turn != number % 2 or number % 3 > 0
+            yield pytest.param(number, name, text, id=f"{name}-{text}", marks=[pytest.mark.slow] * slow)
 
 
 @pytest.mark.parametrize(("number", "name", "text"), list(programs()))

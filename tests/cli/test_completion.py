@@ -118,10 +118,10 @@ echo "found: ${COMPREPLY[*]}"
     ("words", "wanted"),
     [
         ("slotlang check --method p", {"polyhedral"}),
-        ("slotlang optimize sized.slot --objective r", {"rotations"}),
+        pytest.param("slotlang optimize sized.slot --objective r", {"rotations"}, marks=pytest.mark.slow),
         ("slotlang synth --objective t", {"time", "traffic"}),
         ("slotlang check sized.slot --set ", {"n=", "m="}),
-        ("slotlang cost sized.slot --set m", {"m="}),
+        pytest.param("slotlang cost sized.slot --set m", {"m="}, marks=pytest.mark.slow),
         ("slotlang show sized.slot ", {"X", "Y"}),
         ("slotlang show mine.slot ", set()),
     ],

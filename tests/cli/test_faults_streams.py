@@ -32,7 +32,7 @@ def test_a_full_disk_behind_standard_output(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["check", "explain", "cost --json"])
+@pytest.mark.parametrize("name", ["check", pytest.param("explain", marks=pytest.mark.slow), "cost --json"])
 def test_closed_standard_output(name: str) -> None:
     ended = call(*COMMANDS[name], before=closed(1))
     assert (ended.returncode, ended.stderr) == (

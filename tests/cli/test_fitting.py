@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,9 @@ def too_long(text: str, width: int) -> list[str]:
     return [line for line in plain(text).splitlines() if len(line) > width and len(line.split()) > 1 + ("-->" in line)]
 
 
-@pytest.mark.parametrize("width", [60, 80])
-@pytest.mark.parametrize("name", one_in(3, [*COMMANDS, *HELP]))
+@pytest.mark.parametrize(
+    ("width", "name"), one_in(5, product([60, 80], [*COMMANDS, *HELP]), lambda case: f"{case[1]}-{case[0]}")
+)
 def test_what_commands_say_fits(name: str, width: int) -> None:
     ended = on_terminal(*(COMMANDS | HELP)[name], columns=width)
     assert too_long(ended.out, width) == [] and too_long(ended.err, width) == []

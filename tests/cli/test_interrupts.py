@@ -37,7 +37,7 @@ LONG = {
 """Commands that take more than two seconds."""
 
 
-@pytest.mark.parametrize("name", one_in(2, LONG))
+@pytest.mark.parametrize("name", one_in(3, LONG))
 def test_a_long_command_is_interrupted(name: str, tmp_path: Path) -> None:
     words, module = LONG[name]
     process = started(tuple(tmp_path / "out" if word == "OUT" else word for word in words), tmp_path)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from amounts import one_in
 from command_line import Ended, slotlang
 from repository import PROGRAMS
 
@@ -59,7 +60,7 @@ def alike(text: str) -> str:
     return re.sub(r"\d[\d.]*(e[-+]\d+)?", "N", text)
 
 
-@pytest.mark.parametrize("command", TAKES)
+@pytest.mark.parametrize("command", one_in(2, TAKES))
 def test_a_program_from_standard_input(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rest = [str(tmp_path / "out") if word == "OUT" else word for word in TAKES[command]]
     expected = slotlang(command, str(PROGRAM), *rest)

@@ -10,6 +10,7 @@ import struct
 import sys
 import termios
 from functools import cache
+from itertools import product
 from pathlib import Path
 from unittest.mock import patch
 
@@ -158,8 +159,15 @@ def test_there_are_styles_elsewhere() -> None:
     assert "\x1b" not in slotlang("check", WRONG).out + slotlang(*COMMANDS["compare"]).out
 
 
-@pytest.mark.parametrize("variable", ["FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"])
-@pytest.mark.parametrize("name", ["cost", "check, refuted", "show"])
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    # each variable and each command at least once
+    one_in(
+        2,
+        product(["FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"], ["cost", "check, refuted", "show"]),
+        lambda case: f"{case[1]}-{case[0]}",
+    ),
+)
 def test_a_pipe_has_no_styles_whatever_the_environment_says(name: str, variable: str) -> None:
     with patch.dict(os.environ, {variable: "1", "TERM": "xterm-256color"}):
         ended = slotlang(*STYLED[name])

@@ -30,7 +30,7 @@ def program(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", one_in(2, ["run", "cost", "lower -o {}/new.py", "optimize", "fmt", "show", "compare", "graph", "check"])
+    "command", one_in(4, ["run", "cost", "lower -o {}/new.py", "optimize", "fmt", "show", "compare", "graph", "check"])
 )
 def test_what_slotlang_wrote_is_not_a_program(program: Path, tmp_path: Path, command: str) -> None:
     module, alone, bundle, proof = (tmp_path / n for n in ("module.py", "alone.py", "bundle", "proof.json"))

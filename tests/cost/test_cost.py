@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from amounts import one_in
 from small_programs import LORA, case
 
 from slotlang import api
@@ -102,7 +103,7 @@ PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("parameters", PARAMETERS, ids=Parameters.text)
+@pytest.mark.parametrize("parameters", one_in(2, PARAMETERS, Parameters.text))
 def test_bytes_are_those_sent(parameters: Parameters) -> None:
     program = api.loads(LORA)
     made = api.lower(program, parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from amounts import ALL, drawn
+from amounts import ALL, drawn, one_in
 from generate import random_program
 from generate_families import random_families
 from repository import bind_text
@@ -165,38 +165,42 @@ plain A[q < few] = a[q, i]
 @drawn
 @pytest.mark.parametrize(
     ("statements", "rotations"),
-    [
-        ("Y = sum q < min(m, r): (X << q) * A[q]\noutput y[i] = Y", "Min(m, r) - 1"),
-        ("Y = sum q < few: (X << q) * A[q]\noutput y[i] = Y", "few - 1"),
-        ("S = sum f < n/2 by doubling: X << f*2\noutput y[i] = S", None),
-        ("S = sum f < log2(n) by horner: X << f\noutput y[i] = S", "log2(n) - 1"),
-        ("S = sum f < many by horner: X << f\noutput y[i] = S", "many - 1"),
-        ("S = X + (X << 2**(k - 1))\noutput y[i] = S", "1"),
-        ("S[j < k] = (X if j == 0 else S[j - 1] + (S[j - 1] << 2**(j - 1)))\noutput y[i] = S[k - 1]", None),
-        ("S = sum f < m: (X if f == 0 else (X << f) * A[0])\noutput y[i] = S", None),
-        ("S[j < m] = X << (j if m > 3 else j + 1)\nT = sum f < m: S[m - 1 - f]\noutput y[i] = T", None),
-        ("S[j < m] = (X if j == 0 else S[j - 1] * A[0])\nT = sum f < m: S[f]\noutput y[i] = T", None),
-        ("S[j < m] = (X if j == 0 else S[j - 1] * S[j - 1])\noutput y[i] = S[m - 1]", None),
-        ("S = sum f < m: X << (f + 1)\noutput y[i] = S", "m"),
-        ("S = sum f < m: X << (2*f + 2)\noutput y[i] = S", "m"),
-        ("S = (sum f < m: X << f) + (sum g < r: (X << (g + 1)) * A[0])\noutput y[i] = S", None),
-        ("S = (sum f < m: X << -f) + (X << 2)\noutput y[i] = S", None),
-        ("S = (sum f < m: (X << f*r) * A[0]) + (sum f < k: X << f)\noutput y[i] = S", None),
-        ("S = (sum f < m by horner: X << f*r) + (sum f < k by horner: X << f)\noutput y[i] = S", None),
-        ("S = (sum f < m by doubling: X << f*r) + (sum f < k: (X << f) * A[0])\noutput y[i] = S", None),
-        ("S = (X << r) + (sum f < k: (X << f) * A[0])\noutput y[i] = S", None),
-        ("S = (X << n - 1) + (sum f < m: (X << -f) * A[0])\noutput y[i] = S", None),
-        ("S = sum f < m: X >> (f + 1)\noutput y[i] = S", None),
-        ("S = sum f < m: X << (f - 1)\noutput y[i] = S", None),
-        ("S = sum f < m: X << (1 - f)\noutput y[i] = S", None),
-        ("S = sum f < m: X << (m - 1 - f)\noutput y[i] = S", None),
-        ("S = sum f < m: X << (f - m)\noutput y[i] = S", None),
-        ("S = (sum f < m: X << f) + (sum g < r: X << (g + 1))\noutput y[i] = S", None),
-        ("S = sum f < m: (X << (1 if f == 0 else f + 1))\noutput y[i] = S", None),
-        ("S = sum f < m: X << (f ^ 1)\noutput y[i] = S", None),
-        ("S = sum f < m: X << (m ^ 1)\noutput y[i] = S", None),
-        ("S = sum f < m: X << max(f, 1)\noutput y[i] = S", None),
-    ],
+    one_in(
+        2,
+        [
+            ("Y = sum q < min(m, r): (X << q) * A[q]\noutput y[i] = Y", "Min(m, r) - 1"),
+            ("Y = sum q < few: (X << q) * A[q]\noutput y[i] = Y", "few - 1"),
+            ("S = sum f < n/2 by doubling: X << f*2\noutput y[i] = S", None),
+            ("S = sum f < log2(n) by horner: X << f\noutput y[i] = S", "log2(n) - 1"),
+            ("S = sum f < many by horner: X << f\noutput y[i] = S", "many - 1"),
+            ("S = X + (X << 2**(k - 1))\noutput y[i] = S", "1"),
+            ("S[j < k] = (X if j == 0 else S[j - 1] + (S[j - 1] << 2**(j - 1)))\noutput y[i] = S[k - 1]", None),
+            ("S = sum f < m: (X if f == 0 else (X << f) * A[0])\noutput y[i] = S", None),
+            ("S[j < m] = X << (j if m > 3 else j + 1)\nT = sum f < m: S[m - 1 - f]\noutput y[i] = T", None),
+            ("S[j < m] = (X if j == 0 else S[j - 1] * A[0])\nT = sum f < m: S[f]\noutput y[i] = T", None),
+            ("S[j < m] = (X if j == 0 else S[j - 1] * S[j - 1])\noutput y[i] = S[m - 1]", None),
+            ("S = sum f < m: X << (f + 1)\noutput y[i] = S", "m"),
+            ("S = sum f < m: X << (2*f + 2)\noutput y[i] = S", "m"),
+            ("S = (sum f < m: X << f) + (sum g < r: (X << (g + 1)) * A[0])\noutput y[i] = S", None),
+            ("S = (sum f < m: X << -f) + (X << 2)\noutput y[i] = S", None),
+            ("S = (sum f < m: (X << f*r) * A[0]) + (sum f < k: X << f)\noutput y[i] = S", None),
+            ("S = (sum f < m by horner: X << f*r) + (sum f < k by horner: X << f)\noutput y[i] = S", None),
+            ("S = (sum f < m by doubling: X << f*r) + (sum f < k: (X << f) * A[0])\noutput y[i] = S", None),
+            ("S = (X << r) + (sum f < k: (X << f) * A[0])\noutput y[i] = S", None),
+            ("S = (X << n - 1) + (sum f < m: (X << -f) * A[0])\noutput y[i] = S", None),
+            ("S = sum f < m: X >> (f + 1)\noutput y[i] = S", None),
+            ("S = sum f < m: X << (f - 1)\noutput y[i] = S", None),
+            ("S = sum f < m: X << (1 - f)\noutput y[i] = S", None),
+            ("S = sum f < m: X << (m - 1 - f)\noutput y[i] = S", None),
+            ("S = sum f < m: X << (f - m)\noutput y[i] = S", None),
+            ("S = (sum f < m: X << f) + (sum g < r: X << (g + 1))\noutput y[i] = S", None),
+            ("S = sum f < m: (X << (1 if f == 0 else f + 1))\noutput y[i] = S", None),
+            ("S = sum f < m: X << (f ^ 1)\noutput y[i] = S", None),
+            ("S = sum f < m: X << (m ^ 1)\noutput y[i] = S", None),
+            ("S = sum f < m: X << max(f, 1)\noutput y[i] = S", None),
+        ],
+        lambda case: case[0],
+    ),
 )
 def test_functions_of_integers(statements: str, rotations: str | None) -> None:
     """Sizes go through functions; what depends on a loop by one is refused, or right, at the sizes of its own and at

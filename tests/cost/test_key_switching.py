@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from amounts import drawn, some
+from amounts import drawn, one_in, some
 from generate import random_program
 from lazy_switches import Lazy, LazyOperations, lazy_counts
 from repository import PROGRAMS, bind_text
@@ -46,7 +46,7 @@ def compared(program: Program, drops: tuple[int, ...] = ()) -> dict[str, int]:
     return executed
 
 
-@pytest.mark.parametrize("small", CASES, ids=lambda c: c.name)
+@pytest.mark.parametrize("small", one_in(2, CASES, lambda c: c.name))
 def test_small_programs(small: Case) -> None:
     compared(bind_text(small.text))
     compared(bind_text(small.text), (1, 2))
@@ -55,7 +55,7 @@ def test_small_programs(small: Case) -> None:
 CORPUS = sorted(PROGRAMS.rglob("*.slot"))
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", one_in(3, CORPUS, lambda p: p.stem))
 def test_the_corpus_at_tiny_sizes(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     (tiny,) = re.findall(r"^# tiny: (.*)$", text, re.MULTILINE)

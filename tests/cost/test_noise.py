@@ -70,11 +70,12 @@ RUNS = {"dense": 24, "large": 24}
 
 
 def cases() -> Iterator[Any]:
-    """Every program with every set. The largest program is slow, and so are the sets at 8192: four of them run always
-    with the smallest program only."""
+    """Every program with every set. The largest program is slow, and so are the sets at 8192, which run always with the
+    smallest program only."""
     for name, parameters in product(PROGRAMS, SETS):
         slow = name == "large" or (name != "mirrored" and parameters in (SETS[2], SETS[4], SETS[5], SETS[6]))
         slow = slow or (name == "dense" and parameters not in SETS[:1])
+        slow = slow or (name == "lora" and parameters not in (SETS[0], SETS[7]))
         yield pytest.param(name, parameters, id=f"{name}-{parameters.text()}", marks=[pytest.mark.slow] * slow)
 
 

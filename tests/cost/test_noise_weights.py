@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
+from amounts import one_in
 from small_programs import LORA
 
 from benchmarks.noise_weights import MOST, measured, small_weights
@@ -35,8 +37,9 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("scale", [0.02, 1e-3, 1e-4])
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    ("name", "scale"), one_in(2, product(PROGRAMS, [0.02, 1e-3, 1e-4]), lambda case: f"{case[0]}-{case[1]}")
+)
 def test_promises_hold_for_small_weights(name: str, scale: float) -> None:
     program = PROGRAMS[name]
     weights = small_weights(program, scale)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from small_programs import CASES, LORA
+from amounts import one_in
+from small_programs import CASES, LORA, Case
 
 from slotlang import api
 from slotlang.cost.predict import encoding_calls, evaluation_calls, predict
@@ -89,8 +90,9 @@ def test_what_is_sent_and_encoded(program: api.Program) -> None:
         assert milliseconds(program, only(name)) == 0
 
 
-@every_case
-def test_masks_are_made_and_added(program: api.Program) -> None:
+@pytest.mark.parametrize("small", one_in(2, CASES, lambda c: c.name))
+def test_masks_are_made_and_added(small: Case) -> None:
+    program = api.loads(small.text)
     hidden = planned(program).hiding
     profile = only("mask_slots", "mask_precise")
     assert milliseconds(program, profile, "masking") == hidden.masks

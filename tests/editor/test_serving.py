@@ -67,7 +67,10 @@ def test_ctrl_c() -> None:
     assert process.wait(PATIENT) == 130
 
 
-@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--port", "1", "--stdio"], ["--port", "-1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--port", "70000"], ["--port", "1", "--stdio"], pytest.param(["--port", "-1"], marks=pytest.mark.slow)],
+)
 def test_wrong_options(arguments: list[str]) -> None:
     ended = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert ended.returncode == 2 and ended.stderr.startswith("error[SL005]")

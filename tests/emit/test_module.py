@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import worlds
-from amounts import examples
+from amounts import examples, one_in
 from exact_slots import Run, meant
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,7 +186,7 @@ def hostile_lora(rng: random.Random) -> tuple[str, dict[str, str]]:
     return renamed(LORA, names), names
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", one_in(3, range(25)))
 def test_names_that_mean_something_in_python(seed: int) -> None:
     text, _ = hostile_lora(random.Random(seed))
     made = worlds.emitted(text)

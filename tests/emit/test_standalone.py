@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import types
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -84,8 +85,11 @@ def test_it_computes_what_the_runtime_does(small: Case) -> None:
     agrees(small.text)
 
 
-@pytest.mark.parametrize("hide", HIDES)
-@pytest.mark.parametrize("parameters", [None, RESCALING], ids=["scales grow", "rescale"])
+@pytest.mark.parametrize(
+    ("parameters", "hide"),
+    # each way of hiding at least once
+    one_in(2, product([None, RESCALING], HIDES), lambda case: f"{'rescale' if case[0] else 'scales grow'}-{case[1]}"),
+)
 def test_ways_of_hiding(hide: Hide, parameters: Parameters | None) -> None:
     agrees(LORA, parameters, hide)
     agrees(PAIRS, parameters, hide)
@@ -136,7 +140,8 @@ def test_it_is_short_and_loops_are_kept() -> None:
     assert "Not checked: whether errors exceed the prediction, as they do with larger weights" in " ".join(text.split())
 
 
-def test_the_program_s_own_part_is_the_same_text() -> None:
+@pytest.mark.parametrize("small", one_in(3, CASES, lambda c: c.name))
+def test_the_program_s_own_part_is_the_same_text(small: Case) -> None:
     """Bodies, tables and settings are those of a module with the runtime, but for masks of parts and what is promised
     beside them."""
     for small in CASES:

@@ -22,6 +22,7 @@ from slotlang.cost.data import DataPowers
 from slotlang.diagnostics import SlotError
 from slotlang.lower import Lowered
 from slotlang.meaning.program import Program
+from slotlang.planning import choose
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Target
 from slotlang.source import Source
@@ -140,7 +141,9 @@ def test_the_search_leaves_room_for_masks_of_parts() -> None:
 
 
 @pytest.mark.parametrize("target", [ALONE, Target(wire="seal")], ids=["standalone", "wire"])
-def test_a_precision_out_of_reach_says_why(target: Target) -> None:
+@pytest.mark.parametrize("primes", [4, pytest.param(12, marks=pytest.mark.slow)])
+def test_a_precision_out_of_reach_says_why(primes: int, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "MAX_PRIMES", primes)
     with pytest.raises(SlotError, match="SL412") as refused:
         api.plan(program("score"), target=replace(target, precision=1e-6))
     text = str(refused.value)

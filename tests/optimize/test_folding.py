@@ -71,7 +71,7 @@ output z[h] = Y where c == 1 and h < m
 prove  y == M @ x
 prove  z == N @ x
 """
-CIPHERTEXTS = """program ciphertexts(K = 3, n = 32, m = 4)
+CIPHERTEXTS = """program ciphertexts(K = 3, n = 16, m = 4)
 input  x[K*n]
 weight M[m, K*n]
 axes (h < n)
@@ -92,7 +92,7 @@ Y[c < K] = (sum q < n: (X << q) * D[c, q]) + b[c]
 output y[c*m + h] = Y[c] where h < m
 prove  y == M @ x + bias
 """
-REPEATED = """program repeated(d = 32, r = 3)
+REPEATED = """program repeated(d = 16, r = 3)
 input  x[d - 2]
 weight B[r, d - 2]
 axes (h < d)
@@ -150,16 +150,24 @@ FOLDED = {
     "several ciphertexts, one sum": (
         CIPHERTEXTS.format(body="Y = sum q < n, c < K: (X[c] << q) * D[c, q]"),
         4,
-        8,
+        4,
     ),
     "several ciphertexts, sums of sums": (
         CIPHERTEXTS.format(body="P[c < K] = sum q < n: (X[c] << q) * D[c, q]\nY = sum c < K: P[c]"),
         4,
+        4,
+    ),
+    "before a square": (REPEATED, 4, 4),
+    "several ciphertexts of twice the size": (
+        CIPHERTEXTS.format(body="Y = sum q < n, c < K: (X[c] << q) * D[c, q]").replace("n = 16", "n = 32"),
+        4,
         8,
     ),
-    "before a square": (REPEATED, 4, 8),
+    "before a square, twice the size": (REPEATED.replace("d = 16", "d = 32"), 4, 8),
 }
 ALIKE = {
+    "plaintexts rotated ahead",
+    "49 diagonals, 7 rows",
     "plaintexts without a family",
     "products in a family",
     "copies of the input",
@@ -171,6 +179,8 @@ ALIKE = {
     "the library's diagonals",
     "the library's baby and giant steps",
     "several ciphertexts, sums of sums",
+    "several ciphertexts of twice the size",
+    "before a square, twice the size",
 }
 """Other numbers, and other ways to write what another one writes: slow."""
 

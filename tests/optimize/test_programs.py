@@ -180,7 +180,11 @@ FEWER_KEY_SWITCHES = ("fifteen as three times five",)
 """Taken where key switches cost the same each, and not where several of one ciphertext are cheap."""
 
 
-@pytest.mark.parametrize("name", TAKEN)
+ALIKE = ("rotate and add after the sum over ciphertexts", "two variables", "no leave to change what is read")
+"""Slow: another way to write, or to ask for, what another one does."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in TAKEN])
 def test_taken(name: str) -> None:
     rule, text, allow_packing = TAKEN[name]
     apart = name not in FEWER_KEY_SWITCHES
@@ -250,7 +254,7 @@ prove y == u @ x + w @ x
 }
 
 
-@pytest.mark.parametrize("name", NOT_TAKEN)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in NOT_TAKEN])
 def test_not_taken(name: str) -> None:
     rule, text, allow_packing = NOT_TAKEN[name]
     found = optimized(text, allow_packing)
@@ -298,7 +302,7 @@ def test_long_lines_are_broken(root: Path) -> None:
     assert format_program(parse(Source("again", found.text))) == found.text
 
 
-@pytest.mark.parametrize("name", ["two_tokens", "squat_tall", "lora_xs"])
+@pytest.mark.parametrize("name", [pytest.param("two_tokens", marks=pytest.mark.slow), "squat_tall", "lora_xs"])
 def test_ranks_not_paired(name: str, root: Path) -> None:
     """Where slots are complex already, and where the client encrypts what every rank is multiplied with."""
     path = root / "programs" / f"{name}.slot"
@@ -317,13 +321,21 @@ def test_precision_chooses_parameters_for_every_program() -> None:
     assert found.search.best.score[0] == after.predicted.evaluation
 
 
-def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "work", "halved"),
+    [
+        ("one permutation for two", 40_000, (0, 1)),
+        pytest.param("one permutation for two", 40_000, (0, 1, 99), marks=pytest.mark.slow),
+        pytest.param("a mask into the plaintexts behind it", 20_000, (0, 1, 99), marks=pytest.mark.slow),
+    ],
+)
+def test_keys_are_bounded(name: str, work: int, halved: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs are compared with keys that fit, where steps without one take several rotations."""
-    monkeypatch.setattr("slotlang.optimize.search.WORK", 20_000)
-    text = TAKEN["a mask into the plaintexts behind it"][1]
+    monkeypatch.setattr("slotlang.optimize.search.WORK", work)
+    text = TAKEN[name][1]
     syntax, profile = parse(Source("test", text)), find_profile()
     free = api.cost(api.loads(text), target=Target(precision=1e-3), profile=profile)
-    for bound in (free.galois_key_bytes, free.galois_key_bytes // 2, 0):
+    for bound in (free.galois_key_bytes >> times for times in halved):
         target = Target(precision=1e-3, max_key_bytes=bound)
         try:
             before = api.cost(api.loads(text), target=target, profile=profile)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
+from amounts import one_in
 from exact_slots import Run
 from repository import ROOT
 
@@ -88,8 +91,7 @@ def lowered(case: tuple[str, str], hide: Hide) -> api.Lowered:
     return api.lower(program(case), target=Target(hide=hide), unproved=True)
 
 
-@pytest.mark.parametrize("hide", HIDES)
-@pytest.mark.parametrize("name", ZEROED)
+@pytest.mark.parametrize(("hide", "name"), one_in(4, product(HIDES, ZEROED), lambda case: f"{case[1]}-{case[0]}"))
 def test_zeros(name: str, hide: Hide) -> None:
     made = lowered(ZEROED[name], hide)
     assert made.validation.status == "proved", made.validation.reason

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from amounts import drawn, some
+from amounts import drawn, one_in, some
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
@@ -44,10 +45,15 @@ ADDITIONS = {
 
 @drawn
 @pytest.mark.parametrize(
-    "parameters", [Parameters(8192, (60, 60), 18), Parameters(8192, (50, 40, 60), 30, (1,))], ids=str
+    ("parameters", "place"),
+    # each place once
+    one_in(
+        2,
+        product([Parameters(8192, (60, 60), 18), Parameters(8192, (50, 40, 60), 30, (1,))], ADDITIONS),
+        lambda case: f"{case[1]}-{case[0].text()}",
+    ),
 )
-@pytest.mark.parametrize("place", ADDITIONS)
-def test_weights_within_the_bounds_are_never_refused(place: str, parameters: Parameters) -> None:
+def test_weights_within_the_bounds_are_never_refused(parameters: Parameters, place: str) -> None:
     """Not where they vanish, are sparse, or are encoded as zero either, for bounds that leave next to no room."""
     rng = np.random.default_rng(0)
     lines, wanted = ADDITIONS[place]

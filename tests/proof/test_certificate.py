@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -266,12 +267,15 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("method", ["polyhedral", "exact"])
-@pytest.mark.parametrize(("right", "wrong"), WRONG)
-def test_forged(method: str, right: str, wrong: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "wrong"),
+    # each with one of the methods
+    one_in(2, product(["polyhedral", "exact"], WRONG), lambda case: f"{' - '.join(case[1])}-{case[0]}"),
+)
+def test_forged(method: str, wrong: tuple[str, str]) -> None:
     """A wrong program's text under a right program's evidence, and with the terms that this text has."""
     whole = json.loads(certified(SMALL, method))
-    text = SMALL.replace(right, wrong)
+    text = SMALL.replace(*wrong)
     assert text != SMALL
     with pytest.raises(recheck.Rejected):
         recheck.recheck(dumped({**whole, "program": text}))

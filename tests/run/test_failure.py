@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from adapter_files import factors_layout, write_adapter
+from amounts import one_in
 from command_line import slotlang
 from repository import ROOT
 from small_programs import LORA
@@ -80,8 +82,9 @@ def test_weights_that_are_too_large_name_parameters(program: Path, tmp_path: Pat
     assert again.status == 0, again.err
 
 
-@pytest.mark.parametrize("hide", ["mask", "exact", "none"])
-@pytest.mark.parametrize("size", [20.0, 300.0])
+@pytest.mark.parametrize(
+    ("size", "hide"), one_in(2, product([20.0, 300.0], ["mask", "exact", "none"]), lambda case: f"{case[0]}-{case[1]}")
+)
 def test_fixed_scales_are_smaller_for_weights_that_need_it(
     program: Path, tmp_path: Path, size: float, hide: str
 ) -> None:

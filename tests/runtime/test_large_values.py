@@ -63,7 +63,9 @@ def test_without_bounds_they_are_refused(text: str, data: dict[str, Any], precis
     assert caught.value.code == "SL531"
 
 
-@pytest.mark.parametrize("precision", [None, 1e-2, 1e-3, 1e-6])
+@pytest.mark.parametrize(
+    "precision", [None, pytest.param(1e-2, marks=pytest.mark.slow), pytest.param(1e-3, marks=pytest.mark.slow), 1e-6]
+)
 @pytest.mark.parametrize(
     ("text", "bounds", "data"),
     [

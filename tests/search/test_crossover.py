@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 from slotlang.cost.profile import Profile, find_profile
+from slotlang.planning import choose
 from slotlang.planning.target import Target
 from slotlang.search.candidate import Found, Limits
 from slotlang.search.crossover import columns_from
@@ -59,6 +60,15 @@ def test_a_shape_for_which_it_is_the_fastest_at_once() -> None:
         assert columns_from(replace(shape, batch=3), COARSE, find_profile()) == 1
 
 
-@pytest.mark.parametrize("shape", [Shape(8, 8, 2, 1), pytest.param(Shape(64, 64, 4, 1), marks=pytest.mark.slow)])
-def test_a_precision_that_column_packing_does_not_have(shape: Shape) -> None:
+@pytest.mark.parametrize(
+    ("shape", "primes"),
+    [
+        (Shape(2, 2, 1, 1), 4),
+        *(pytest.param(shape, 12, marks=pytest.mark.slow) for shape in (Shape(8, 8, 2, 1), Shape(64, 64, 4, 1))),
+    ],
+)
+def test_a_precision_that_column_packing_does_not_have(
+    shape: Shape, primes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "MAX_PRIMES", primes)
     assert columns_from(shape, Target(precision=1e-15), find_profile()) is None

@@ -25,7 +25,7 @@ SIZES = {
     "permuted": {"d": 8, "r": 2, "batch": 4, "slots": 16},
     "several_outputs": {"d": 8, "r": 2},
 }
-QUICK = 7
+QUICK = 11
 """Every so many edits are a part of the tests that run always."""
 
 

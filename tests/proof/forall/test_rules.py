@@ -86,7 +86,7 @@ class Tree:
 
 
 @drawn
-@pytest.mark.parametrize("seed", range(some(150)))
+@pytest.mark.parametrize("seed", range(some(150, share=12)))
 def test_normal_forms_and_inequalities(seed):
     draw, d = Random(seed), domain()
     e = Tree(draw, d)
@@ -131,7 +131,7 @@ def random_sum(draw: Random, rules: Rules) -> Sum:
 
 
 @drawn
-@pytest.mark.parametrize("seed", range(some(150)))
+@pytest.mark.parametrize("seed", range(some(150, share=12)))
 def test_sums_keep_their_value(seed):
     draw = Random(seed)
     rules = Rules(domain())
@@ -166,7 +166,7 @@ def test_remainders_of_what_conditions_keep_inside(seed):
 
 
 @drawn
-@pytest.mark.parametrize("seed", range(some(80)))
+@pytest.mark.parametrize("seed", range(some(80, least=6, share=12)))
 def test_remainders_that_several_conditions_keep_inside(seed):
     """(N*a + b) % (N*M), or with b % N inside, where conditions keep a and b inside, or nearly."""
     draw = Random(seed)
