@@ -188,10 +188,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description="Other libraries and slotlang's schedules, in one run.")
     options.add_argument("--quick", action="store_true", help="(1024, 8, 1) only; the page stays as it is")
     options.add_argument("--rounds", type=int, default=3)
+    scripts = [peer.script for peer in PEERS]
+    options.add_argument("--without", action="append", default=[], choices=scripts, help="leave a peer out; repeatable")
     given = options.parse_args(arguments)
     say = Console(highlight=False, markup=False, soft_wrap=True)
-    absent: dict[str, str] = {}
-    pythons = installed((OURS, *PEERS), absent, say)
+    absent = dict.fromkeys(given.without, "is left out")
+    pythons = installed((OURS, *(peer for peer in PEERS if peer.script not in absent)), absent, say)
     rows = [row for s in (QUICK if given.quick else SHAPES) for row in measured(s, pythons, given.rounds, absent, say)]
     lines = tables(rows, absent)
     say.print("\n".join(lines))
