@@ -35,9 +35,9 @@ def picked(task: Task, precision: float, most_up: int | None = None) -> Configur
     for copies in (1,) if most_up is None else COPIES:
         found = start(Shape(d, d, r, tokens), "time", Target(precision=precision), Limits(copies=copies))
         search(found, find_profile())
-        candidates += [c for c in found.candidates if most_up is None or c.ciphertexts_in <= most_up]
+        candidates += [c for c in found.candidates if most_up is None or c.counts.ciphertexts_in <= most_up]
     best = min(candidates, key=lambda c: c.by("time"))
-    sent = {"up": best.ciphertexts_in, "down": best.ciphertexts_out}
+    sent = {"up": best.counts.ciphertexts_in, "down": best.counts.ciphertexts_out}
     return {
         "scheme": scheme(precision, most_up is not None),
         "precision": precision,
