@@ -119,10 +119,10 @@ def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple
 
 
 def vector_calls(shape: VectorShape, slots: int) -> Calls:
-    """Primitives that computing a vector of ``slots`` slots uses, and making a list of it for SEAL."""
+    """Primitives that computing a vector of ``slots`` slots uses."""
     if shape.constant:
         return Calls()
-    return +Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations, ("list", slots): 1})
+    return +Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations})
 
 
 def encoding_calls(graph: Graph, data_primes: int, *, matrix: bool = False) -> Calls:
@@ -144,7 +144,12 @@ def encoding_calls(graph: Graph, data_primes: int, *, matrix: bool = False) -> C
             calls[call] += once * times
     for form in forms:
         calls["tensor_product", data_primes] += form_work(program, form)
-    return calls
+    return _with_call(calls, "encode", data_primes)
+
+
+def _with_call(calls: Calls, name: str, data_primes: int) -> Calls:
+    """With what the call itself takes, where it has anything to do."""
+    return calls + Calls({(f"request_{name}", data_primes): 1}) if calls else calls
 
 
 def encryption_calls(graph: Graph, data_primes: int) -> Calls:
@@ -156,7 +161,7 @@ def encryption_calls(graph: Graph, data_primes: int) -> Calls:
         for call, once in vector_calls(shape, program.slots).items():
             calls[call] += once * times
         calls["send_complex" if shape.imaginary else "send_real", data_primes] += times
-    return calls
+    return _with_call(calls, "encrypt", data_primes)
 
 
 def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls, Calls]:
@@ -168,12 +173,13 @@ def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls
         if member in hidden.slots:
             making[primitive, data_primes - level] += 1
             added["add_plain", data_primes - level] += 1
-    return making, added
+    return _with_call(making, "mask", data_primes), added
 
 
 def reading_calls(graph: Graph, data_primes: int) -> Calls:
     """Primitives of the server when it reads a request."""
-    return Counter({("load_input", data_primes): sum(1 for _ in graph.of_kind("cipher"))})
+    inputs = sum(1 for _ in graph.of_kind("cipher"))
+    return _with_call(Counter({("load_input", data_primes): inputs}), "read", data_primes)
 
 
 def saving_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
@@ -181,7 +187,7 @@ def saving_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -
     calls: Calls = Counter()
     for member, level in graph.results().items():
         calls["save_part" if hidden and member in hidden.halves else "save_ciphertext", data_primes - level] += 1
-    return calls
+    return _with_call(calls, "save", data_primes)
 
 
 def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
@@ -194,11 +200,17 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     for member, level in graph.results().items():
         part = "receive_part" if hidden and member in hidden.halves else "receive"
         calls["receive_precise" if member[0] in precise else part, data_primes - level] += 1
+    # receiving a result puts its slots where one output has them: a further one takes some passes over them
+    if (further := len(graph.outputs) - len(graph.results())) > 0:
+        calls["gather", program.slots] += PASSES * further
     for output, times in Counter(o.output for o in graph.outputs).items():
         for inside in (program.read_where(output), *output.indices):
             calls["vector", program.slots] += times * index_operations(program, inside)
-        calls["collect", program.slots] += times
-    return calls
+    return _with_call(calls, "decrypt", data_primes)
+
+
+PASSES = 4
+"""Over the slots of a result, for each output that reads it."""
 
 
 def total(calls: Calls, degree: int, profile: Profile) -> float:
