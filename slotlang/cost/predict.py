@@ -25,6 +25,7 @@ from slotlang.cost.vectors import (
 from slotlang.graph.graph import Graph
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.value import TensorForm
+from slotlang_runtime.parameters import LEAST_DEGREE
 
 Calls = Counter[tuple[str, int]]
 """How often each primitive is used, with the number of data primes (of slots, for ``BY_SLOTS`` of the profile)."""
@@ -182,15 +183,17 @@ def reading_calls(graph: Graph, data_primes: int) -> Calls:
     return _with_call(Counter({("load_input", data_primes): inputs}), "read", data_primes)
 
 
-def saving_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
-    """Primitives of the server when it writes the results."""
+def saving_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None, *, cut: bool = False) -> Calls:
+    """Primitives of the server when it writes the results. ``cut``: those at one prime without their last bits."""
     calls: Calls = Counter()
     for member, level in graph.results().items():
-        calls["save_part" if hidden and member in hidden.halves else "save_ciphertext", data_primes - level] += 1
+        primes = data_primes - level
+        whole = "save_part" if hidden and member in hidden.halves else "save_ciphertext"
+        calls["save_cut" if cut and primes == 1 else whole, primes] += 1
     return _with_call(calls, "save", data_primes)
 
 
-def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
+def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None, *, cut: bool = False) -> Calls:
     """Primitives of the client when it has received: load, decrypt, take the part that was sent, decode, and put slots
     where the results have them."""
     program = graph.schedule.program
@@ -198,8 +201,9 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     # families of which some member is masked are decoded alike
     precise = set(hidden.bits) if hidden and hidden.precise else set()
     for member, level in graph.results().items():
-        part = "receive_part" if hidden and member in hidden.halves else "receive"
-        calls["receive_precise" if member[0] in precise else part, data_primes - level] += 1
+        part, primes = "receive_part" if hidden and member in hidden.halves else "receive", data_primes - level
+        part = "receive_cut" if cut and primes == 1 else part
+        calls["receive_precise" if member[0] in precise else part, primes] += 1
     # receiving a result puts its slots where one output has them: a further one takes some passes over them
     if (further := len(graph.outputs) - len(graph.results())) > 0:
         calls["gather", program.slots] += PASSES * further
@@ -227,21 +231,19 @@ def predict(
     matrix: float | None = None,
     *,
     compiled: bool = True,
-    cut: int = 0,
+    cut: bool = False,
 ) -> Prediction:
     """Times of a graph at a degree and a number of primes of fresh ciphertexts (the key prime left out).
 
     ``hidden``: what is masked in results. ``matrix``: seconds of an evaluation by matrix products, where that is how it
     is done; ``compiled``, otherwise: with sums of products in one pass, and with compiled kernels where the profile has
-    their times. ``cut``: how many results are sent without their last bits.
+    their times. ``cut``: results at one prime are sent without their last bits.
     """
-    profile = profile if compiled else profile.without_kernels
+    profile = profile if compiled and degree >= LEAST_DEGREE else profile.without_kernels
 
     def seconds(calls: Calls) -> float:
         return total(calls, degree, profile)
 
-    # two transforms, where a prime that is dropped takes four
-    cutting = cut * profile.seconds("rescale", degree, 2) / 2 if cut else 0.0
     making, adding = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
     evaluation = matrix
     if evaluation is None:
@@ -253,7 +255,7 @@ def predict(
         encoding=seconds(encoding_calls(graph, data_primes, matrix=matrix is not None)),
         masking=seconds(making),
         encryption=seconds(encryption_calls(graph, data_primes)),
-        decryption=seconds(decryption_calls(graph, data_primes, hidden)) + cutting,
+        decryption=seconds(decryption_calls(graph, data_primes, hidden, cut=cut)),
         reading=seconds(reading_calls(graph, data_primes)),
-        saving=seconds(saving_calls(graph, data_primes, hidden)) + cutting,
+        saving=seconds(saving_calls(graph, data_primes, hidden, cut=cut)),
     )

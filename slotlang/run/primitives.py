@@ -41,6 +41,8 @@ PLAINTEXT_BYTES = 1 << 24
 """Plaintexts taken in turn, in all: beyond the second-level cache of most processors."""
 SUMS = 4, 16
 """Products of the sums that are measured: what one more takes is the difference, and what none takes is the rest."""
+WARM, LEAST = 2e-3, 1e-3
+"""Seconds for which a primitive runs before it is timed, and for which it is timed, about."""
 KEYS = 3
 """Galois keys that rotations take in turn."""
 CHANNELS, MATRIX_CHANNELS = 2, 32
@@ -66,15 +68,19 @@ class Sample:
         """CPU time of one call: other processes on the machine disturb it least. It is the time of this thread only:
         threads of BLAS spin for a while after their work, into the next measurement.
 
-        One more call goes before, untimed: tables of the degree and code are then in the caches, as they are within a
-        program.
+        For a while calls go before, untimed: tables of the degree and code are then in the caches, and the processor
+        is as fast with its widest registers, as within a program.
         """
-        self.action(self.before())
-        given = [self.before() for _ in range(self.calls)]
+        start, count = self.clock(), 0
+        while (passed := self.clock() - start) < WARM or not count:
+            self.action(self.before())
+            count += 1
+        calls = max(self.calls, min(count, round(LEAST * count / passed)))
+        given = [self.before() for _ in range(calls)]
         start = self.clock()
         for one in given:
             self.action(one)
-        return (self.clock() - start) / (self.calls * self.parts)
+        return (self.clock() - start) / (calls * self.parts)
 
 
 def column_module(parameters: Parameters, channels: int, kernel: Kernel) -> Module:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,13 +33,15 @@ SEVERAL = 4
 """Ciphertexts of the calls that are measured."""
 FEW, MANY = 1, 9
 """Ciphertexts of the calls of a small ring, whose difference says what a call takes without any."""
+CUT = 7, 1
+"""Bits of both polynomials that are not sent, of results that are cut."""
 
 FIXED: Mapping[str, tuple[str, ...]] = {
     "request_encrypt": ("send_real", "send_complex"),
     "request_read": ("load_input",),
     "request_mask": ("mask_slots", "mask_precise"),
-    "request_save": ("save_ciphertext", "save_part"),
-    "request_decrypt": ("receive", "receive_part", "receive_precise"),
+    "request_save": ("save_ciphertext", "save_part", "save_cut"),
+    "request_decrypt": ("receive", "receive_part", "receive_cut", "receive_precise"),
     "request_encode": ("encode_real", "encode_complex", "encode_constant"),
 }
 """What a call takes without ciphertexts, and which primitives it is a part of."""
@@ -140,8 +142,12 @@ class RequestSamples:
             "receive_part": _Sent(self.both, "re"),
             "receive_precise": _Sent(self.both, "re", masked=True, precise=True),
         }
+        if len(parameters.prime_bits) == 2:
+            kinds["receive_cut"] = _Sent(self.both, "re")
         for name, sent in kinds.items():
             module = made(sent)
+            if name == "receive_cut":
+                module = replace(module, parameters=replace(parameters, cut=CUT))
             client, server = Client(module, secret), self._server(module)
             upload = client.encrypt(x=x)
             loaded = {("Y", j): cipher for (_, j), cipher in server.load(upload).items()}
@@ -156,6 +162,8 @@ class RequestSamples:
                 yield sample("save_ciphertext", save)
             elif name == "receive_part":
                 yield sample("save_part", save)
+            elif name == "receive_cut":
+                yield sample("save_cut", save)
             else:
                 yield sample("mask_precise", server.engine.masks)
         masking = self._server(made(_Sent(self.both, "re", masked=True)))
