@@ -40,8 +40,10 @@ from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
 from slotlang.run.calibrate import POINTS, Yardstick, calibrate
 from slotlang.run.runner import load_module, random_data
-from slotlang_runtime import Module, Rejected, Weights
+from slotlang_runtime import Module, Rejected
 from slotlang_runtime.ranges import check_range
+from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.weights import checked_weights
 from slotlang_runtime.wire import pack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,6 +138,7 @@ def measured(made: Plan, yardstick: Yardstick) -> Measured:
     inputs, weights = random_data(made.program, 0)
     weights = in_range(module, weights)
     client, _, keys, server = sides(module, weights)
+    ring, arrays = Ring(module.parameters, module.slots), checked_weights(module, weights)
     upload = client.encrypt(**inputs)
     cipher = server.load(upload)
     evaluated, _ = server.compute(cipher, keys)
@@ -143,7 +146,7 @@ def measured(made: Plan, yardstick: Yardstick) -> Measured:
     # what the first call finds out and keeps
     client.decrypt(download)
     actions: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-        "encoding": (lambda: None, lambda: Weights.encode(module, **weights)),
+        "encoding": (lambda: None, lambda: type(server.engine).encode(module, ring, arrays)),
         "encryption": (lambda: None, lambda: client.encrypt(**inputs)),
         "reading": (lambda: None, lambda: server.load(upload)),
         "evaluation": (server.prepare, lambda: server.compute(cipher, keys)),

@@ -17,6 +17,9 @@ homomorphicencryption.org, as in SEAL's ``CoeffModulus::MaxBitCount``."""
 LARGEST_PRIME = 60
 """Bits of the largest primes that SEAL has."""
 
+LEAST_DEGREE = 4096
+"""The smallest degree that compiled kernels compute with."""
+
 DOUBLE_BITS = 50
 """Bits of the largest primes that compiled kernels compute with as doubles, or as words of 52 bits."""
 

@@ -25,6 +25,7 @@ from slotlang.cost.vectors import (
 from slotlang.graph.graph import Graph
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.value import TensorForm
+from slotlang_runtime.parameters import LEAST_DEGREE
 
 Calls = Counter[tuple[str, int]]
 """How often each primitive is used, with the number of data primes (of slots, for ``BY_SLOTS`` of the profile)."""
@@ -119,10 +120,10 @@ def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple
 
 
 def vector_calls(shape: VectorShape, slots: int) -> Calls:
-    """Primitives that computing a vector of ``slots`` slots uses, and making a list of it for SEAL."""
+    """Primitives that computing a vector of ``slots`` slots uses."""
     if shape.constant:
         return Calls()
-    return +Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations, ("list", slots): 1})
+    return +Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations})
 
 
 def encoding_calls(graph: Graph, data_primes: int, *, matrix: bool = False) -> Calls:
@@ -144,7 +145,12 @@ def encoding_calls(graph: Graph, data_primes: int, *, matrix: bool = False) -> C
             calls[call] += once * times
     for form in forms:
         calls["tensor_product", data_primes] += form_work(program, form)
-    return calls
+    return _with_call(calls, "encode", data_primes)
+
+
+def _with_call(calls: Calls, name: str, data_primes: int) -> Calls:
+    """With what the call itself takes, where it has anything to do."""
+    return calls + Calls({(f"request_{name}", data_primes): 1}) if calls else calls
 
 
 def encryption_calls(graph: Graph, data_primes: int) -> Calls:
@@ -156,7 +162,7 @@ def encryption_calls(graph: Graph, data_primes: int) -> Calls:
         for call, once in vector_calls(shape, program.slots).items():
             calls[call] += once * times
         calls["send_complex" if shape.imaginary else "send_real", data_primes] += times
-    return calls
+    return _with_call(calls, "encrypt", data_primes)
 
 
 def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls, Calls]:
@@ -168,23 +174,26 @@ def masking_calls(graph: Graph, data_primes: int, hidden: Hidden) -> tuple[Calls
         if member in hidden.slots:
             making[primitive, data_primes - level] += 1
             added["add_plain", data_primes - level] += 1
-    return making, added
+    return _with_call(making, "mask", data_primes), added
 
 
 def reading_calls(graph: Graph, data_primes: int) -> Calls:
     """Primitives of the server when it reads a request."""
-    return Counter({("load_input", data_primes): sum(1 for _ in graph.of_kind("cipher"))})
+    inputs = sum(1 for _ in graph.of_kind("cipher"))
+    return _with_call(Counter({("load_input", data_primes): inputs}), "read", data_primes)
 
 
-def saving_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
-    """Primitives of the server when it writes the results."""
+def saving_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None, *, cut: bool = False) -> Calls:
+    """Primitives of the server when it writes the results. ``cut``: those at one prime without their last bits."""
     calls: Calls = Counter()
     for member, level in graph.results().items():
-        calls["save_part" if hidden and member in hidden.halves else "save_ciphertext", data_primes - level] += 1
-    return calls
+        primes = data_primes - level
+        whole = "save_part" if hidden and member in hidden.halves else "save_ciphertext"
+        calls["save_cut" if cut and primes == 1 else whole, primes] += 1
+    return _with_call(calls, "save", data_primes)
 
 
-def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None) -> Calls:
+def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = None, *, cut: bool = False) -> Calls:
     """Primitives of the client when it has received: load, decrypt, take the part that was sent, decode, and put slots
     where the results have them."""
     program = graph.schedule.program
@@ -192,13 +201,20 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     # families of which some member is masked are decoded alike
     precise = set(hidden.bits) if hidden and hidden.precise else set()
     for member, level in graph.results().items():
-        part = "receive_part" if hidden and member in hidden.halves else "receive"
-        calls["receive_precise" if member[0] in precise else part, data_primes - level] += 1
+        part, primes = "receive_part" if hidden and member in hidden.halves else "receive", data_primes - level
+        part = "receive_cut" if cut and primes == 1 else part
+        calls["receive_precise" if member[0] in precise else part, primes] += 1
+    # receiving a result puts its slots where one output has them: a further one takes some passes over them
+    if (further := len(graph.outputs) - len(graph.results())) > 0:
+        calls["gather", program.slots] += PASSES * further
     for output, times in Counter(o.output for o in graph.outputs).items():
         for inside in (program.read_where(output), *output.indices):
             calls["vector", program.slots] += times * index_operations(program, inside)
-        calls["collect", program.slots] += times
-    return calls
+    return _with_call(calls, "decrypt", data_primes)
+
+
+PASSES = 4
+"""Over the slots of a result, for each output that reads it."""
 
 
 def total(calls: Calls, degree: int, profile: Profile) -> float:
@@ -215,21 +231,19 @@ def predict(
     matrix: float | None = None,
     *,
     compiled: bool = True,
-    cut: int = 0,
+    cut: bool = False,
 ) -> Prediction:
     """Times of a graph at a degree and a number of primes of fresh ciphertexts (the key prime left out).
 
     ``hidden``: what is masked in results. ``matrix``: seconds of an evaluation by matrix products, where that is how it
     is done; ``compiled``, otherwise: with sums of products in one pass, and with compiled kernels where the profile has
-    their times. ``cut``: how many results are sent without their last bits.
+    their times. ``cut``: results at one prime are sent without their last bits.
     """
-    profile = profile if compiled else profile.without_kernels
+    profile = profile if compiled and degree >= LEAST_DEGREE else profile.without_kernels
 
     def seconds(calls: Calls) -> float:
         return total(calls, degree, profile)
 
-    # two transforms, where a prime that is dropped takes four
-    cutting = cut * profile.seconds("rescale", degree, 2) / 2 if cut else 0.0
     making, adding = (Calls(), Calls()) if hidden is None else masking_calls(graph, data_primes, hidden)
     evaluation = matrix
     if evaluation is None:
@@ -241,7 +255,7 @@ def predict(
         encoding=seconds(encoding_calls(graph, data_primes, matrix=matrix is not None)),
         masking=seconds(making),
         encryption=seconds(encryption_calls(graph, data_primes)),
-        decryption=seconds(decryption_calls(graph, data_primes, hidden)) + cutting,
+        decryption=seconds(decryption_calls(graph, data_primes, hidden, cut=cut)),
         reading=seconds(reading_calls(graph, data_primes)),
-        saving=seconds(saving_calls(graph, data_primes, hidden)) + cutting,
+        saving=seconds(saving_calls(graph, data_primes, hidden, cut=cut)),
     )

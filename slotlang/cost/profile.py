@@ -19,7 +19,7 @@ from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.parameters import DOUBLE_BITS, LARGEST_PRIME, LAZY_BITS
 
-SCHEMA = "slotlang.profile/6"
+SCHEMA = "slotlang.profile/7"
 
 PRIMITIVES: Mapping[str, str] = {
     "rotate": "rotate_vector into a new ciphertext; one key switch",
@@ -36,41 +36,42 @@ PRIMITIVES: Mapping[str, str] = {
     "add_plain": "into a new ciphertext, each time with another plaintext",
     "rescale": "rescale_to_next into a new ciphertext; the primes are those before it",
     "mod_switch": "mod_switch_to_next into a new ciphertext; the primes are those before it",
-    "encode_real": "a list of real numbers",
-    "encode_complex": "a list of complex numbers",
-    "encode_constant": "one number read from a tensor, for all slots",
+    "encode_real": "a vector of real numbers, as the weights' plaintext; one of several here and below",
+    "encode_complex": "the same of complex numbers",
+    "encode_constant": "one number for all slots",
     "encode_integer": "the same for an evaluation by matrix products; the number is that of weights",
-    "encrypt": "symmetric, seeded",
-    "decrypt": "into a plaintext",
-    "decode": "a plaintext into a numpy array of complex numbers",
-    "mask_slots": "a random plaintext that hides half of the slots",
-    "mask_precise": "the same so large that it is encoded with twice the digits of a double",
-    "send_real": "encode, encrypt, save (seeded, half the size) and put among the inputs",
+    "mask_slots": "random numbers that hide half of the slots, as the evaluation adds them",
+    "mask_precise": "the same so large that they are encoded with twice the digits of a double",
+    "send_real": "encode, encrypt (seeded), and put among the inputs",
     "send_complex": "the same of complex numbers",
-    "receive": "take from the results, check, load, decrypt and decode",
+    "receive": "take from the results, check, decrypt, decode, and put slots where the result has them",
     "receive_part": "the same, where half of c0 is sent for the real part",
     "receive_precise": "the same beside a mask that takes twice the digits, and so does decoding",
+    "receive_cut": "the same of a result at one prime whose last bits were not sent",
     "load_input": "what a client sent, checked",
     "save_ciphertext": "of a result, whole",
     "save_part": "of a result of which the real part is read: half of c0, and c1",
-    "save_plaintext": "encoded",
-    "load_plaintext": "what save_plaintext saved, checked",
+    "save_cut": "the same of a result at one prime, without its last bits",
+    "request_encrypt": "what encrypting takes whatever the number of ciphertexts",
+    "request_read": "the same of reading them",
+    "request_mask": "the same of making masks",
+    "request_save": "the same of writing results",
+    "request_decrypt": "the same of decrypting them",
+    "request_encode": "the same of encoding weights",
     "galois_key": "making one Galois key, seeded; primes are those of a fresh ciphertext here and below",
     "relin_key": "making the relinearisation key, seeded",
     "save_key": "one Galois key, making it included",
     "load_key": "one Galois key, checked",
     "gather": "reading one tensor at computed places with numpy; the number is that of slots here and below",
     "vector": "one numpy operation, of a remainder, a sum and a product",
-    "list": "checking a vector, and making a list of it for SEAL's encoder",
-    "collect": "putting the slots of a decoded vector where a result has them",
     "tensor_product": "2^18 multiplications of a product of two matrices, writing an element counted as 64",
 }
 """Names of the primitives, measured as emitted modules execute them."""
 
-BY_SLOTS = ("gather", "vector", "list", "collect")
+BY_SLOTS = ("gather", "vector")
 """Primitives that are measured by number of slots in place of primes."""
 
-BY_NUMBER = ("encode_integer", "tensor_product")
+BY_NUMBER = ("encode_integer", "tensor_product", *(name for name in PRIMITIVES if name.startswith("request_")))
 """Primitives whose time depends on nothing but how often they are used."""
 
 KEY_SWITCH: Mapping[str, str] = {

@@ -162,7 +162,7 @@ class Plan:
         matrix = form.seconds(p.degree, p.data_primes, profile) if isinstance(form, MatrixForm) else None
         compiled = self.kernel == "compiled"
         priced = profile.of_primes(p.primes)
-        cut = sum(any(p.cut_at(level)) for level in self.graph.results().values())
+        cut = any(any(p.cut_at(level)) for level in self.graph.results().values())
         return predict(self.graph, p.degree, p.data_primes, priced, self.hiding, matrix, compiled=compiled, cut=cut)
 
 

@@ -99,6 +99,7 @@ def calibrate(
     try:
         from slotlang.run.kernel_samples import KernelSamples, parts
         from slotlang.run.primitives import RingSamples
+        from slotlang.run.request_samples import FEW, MANY, RequestSamples, fixed_of, is_call, split
         from slotlang_runtime.kernels.processor import processor
         from slotlang_runtime.kernels.unavailable import Unavailable
     except ImportError as problem:
@@ -110,10 +111,14 @@ def calibrate(
     start = time.perf_counter()
     # 0 stands for SEAL's operations
     samples: list[tuple[int, Sample]] = []
+    calls: list[tuple[int, Sample]] = []
     for number, degree in enumerate(wanted):
         progress(f"preparing degree {degree}", 0.1 * number / len(wanted))
         bits, primes = POINTS[degree]
         samples += ((0, sample) for sample in RingSamples(degree, bits).samples(primes))
+        samples += ((0, sample) for sample in RequestSamples(degree, bits, "seal").samples(primes))
+        if degree == wanted[0]:
+            calls += ((0, sample) for sample in RequestSamples(degree, bits, "seal").samples((1,), (FEW, MANY)))
         with suppress(Unavailable):
             seen: set[str] = set()
             for most in KINDS_OF_KERNELS:
@@ -121,6 +126,11 @@ def calibrate(
                     seen.add(kind)
                     bits, primes = KERNEL_POINTS[most][degree]
                     samples += ((most, sample) for sample in KernelSamples(degree, bits).samples(primes))
+                    requests = RequestSamples(degree, bits, "compiled")
+                    samples += ((most, sample) for sample in requests.samples(primes))
+                    if degree == wanted[0]:
+                        calls += ((most, sample) for sample in requests.samples((1,), (FEW, MANY)))
+    samples += calls
     yardstick = yardstick or Yardstick()
     prepared = time.perf_counter()
     found: dict[tuple[int, int, str, int], list[float]] = defaultdict(list)
@@ -142,8 +152,12 @@ def calibrate(
         column = tables.setdefault(most, {}).setdefault(degree, {}).setdefault(primitive, {})
         column[count] = yardstick.fastest * statistics.median(times)
     for table in tables.values():
+        fixed = fixed_of({name: times[1] for name, times in table[wanted[0]].items() if 1 in times})
         for primitives in table.values():
             _split_sums(primitives)
+            primitives |= split(primitives, fixed)
+            for name in [name for name in primitives if is_call(name)]:
+                del primitives[name]
     seal = tables.pop(0)
     kernels = {most: {n: parts(primitives) for n, primitives in table.items()} for most, table in tables.items()}
     machine = this_machine()

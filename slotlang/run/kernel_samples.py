@@ -14,14 +14,11 @@ import numpy as np
 
 from slotlang.run.primitives import OPERANDS, PLAINTEXT_BYTES, SCALE, SUMS, Sample, sum_of
 from slotlang_runtime.amounts import count_of
-from slotlang_runtime.kernels.blake import SEED_BYTES
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ResidueRing
 from slotlang_runtime.masks import uniform
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import RELINEARIZATION, Parameters
-from slotlang_runtime.records import fresh_record, read_fresh, result_record
-from slotlang_runtime.seal.halves import Part
 from slotlang_runtime.seal.ring import Ring
 
 ROTATED = 1, 5
@@ -109,17 +106,8 @@ class KernelSamples:
         yield sample("negate", 8, lambda: ops.negate(next(turn)))
         yield sample("add_inplace", 16, lambda: ops.add(total, next(turn), 1, owned=True))
         yield sample("multiply", 2, lambda: ops.multiply(next(turn), next(turn)))
-        sent = fresh_record(self.ring, rows[0], bytes(range(SEED_BYTES)), level)
-        room = np.empty_like(rows[:2])
-        yield sample("load_input", 2, lambda: own.taken(read_fresh(sent, self.ring, level, room), level, scale))
-        parts: tuple[Part | None, ...] = (None, "re")
-        for name, part in zip(("save_ciphertext", "save_part"), parts, strict=True):
-            yield sample(name, 2, partial(self._saved, turn, level, part))
         if primes > 1:
             yield sample("rescale", 2, lambda: self._rescaled(next(turn), level))
-
-    def _saved(self, turn: Iterator[Any], level: int, part: Part | None) -> None:
-        result_record(self.ring, self.own.given(next(turn)), level, 0, part)
 
     def _rescaled(self, a: Any, level: int) -> None:
         scales = self.ring.scales

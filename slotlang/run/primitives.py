@@ -21,32 +21,17 @@ import tenseal.sealapi as seal
 from slotlang.cost.profile import BY_SLOTS
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
-from slotlang_runtime.coding import Coder
 from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.kernels.residues import ArrangedKey, ResidueRing
 from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.keys import EvaluationKeys
-from slotlang_runtime.labels import check_label, inputs_label, module_label
 from slotlang_runtime.limits import Limit
-from slotlang_runtime.masks import slot_mask
 from slotlang_runtime.matrix.engine import MatrixEngine
-from slotlang_runtime.messages import DOUBLE_MASK_BITS
 from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.operations import Evaluation
 from slotlang_runtime.parameters import Parameters
-from slotlang_runtime.records import (
-    fresh_record,
-    plaintext_record,
-    read_fresh,
-    read_plaintext,
-    read_result,
-    result_record,
-)
-from slotlang_runtime.seal.halves import Part, doubled_part
-from slotlang_runtime.seal.memory import Seeded, ciphertext_of, plaintext_of, polynomials_of, residues_of, seeded_words
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring, context_of
-from slotlang_runtime.wire import pack, unpack
 
 SCALE = 2.0**10
 """Products of two such scales fit the smallest prime; the time of an operation does not depend on scales."""
@@ -56,6 +41,8 @@ PLAINTEXT_BYTES = 1 << 24
 """Plaintexts taken in turn, in all: beyond the second-level cache of most processors."""
 SUMS = 4, 16
 """Products of the sums that are measured: what one more takes is the difference, and what none takes is the rest."""
+WARM, LEAST = 2e-3, 1e-3
+"""Seconds for which a primitive runs before it is timed, and for which it is timed, about."""
 KEYS = 3
 """Galois keys that rotations take in turn."""
 CHANNELS, MATRIX_CHANNELS = 2, 32
@@ -81,15 +68,19 @@ class Sample:
         """CPU time of one call: other processes on the machine disturb it least. It is the time of this thread only:
         threads of BLAS spin for a while after their work, into the next measurement.
 
-        One more call goes before, untimed: tables of the degree and code are then in the caches, as they are within a
-        program.
+        For a while calls go before, untimed: tables of the degree and code are then in the caches, and the processor
+        is as fast with its widest registers, as within a program.
         """
-        self.action(self.before())
-        given = [self.before() for _ in range(self.calls)]
+        start, count = self.clock(), 0
+        while (passed := self.clock() - start) < WARM or not count:
+            self.action(self.before())
+            count += 1
+        calls = max(self.calls, min(count, round(LEAST * count / passed)))
+        given = [self.before() for _ in range(calls)]
         start = self.clock()
         for one in given:
             self.action(one)
-        return (self.clock() - start) / (self.calls * self.parts)
+        return (self.clock() - start) / (calls * self.parts)
 
 
 def column_module(parameters: Parameters, channels: int, kernel: Kernel) -> Module:
@@ -157,7 +148,6 @@ class RingSamples:
         keys = EvaluationKeys.from_bytes(self.secret.evaluation_keys(self.module))
         for k in primes:
             yield from self._evaluation(k, keys.galois, keys.relin)
-            yield from self._transfer(k)
         yield from self._keys()
         yield from self._arrays()
 
@@ -228,94 +218,6 @@ class RingSamples:
         evaluation: Evaluation[Any, Any] = Evaluation(operations, self.parameters, self.slots)
         return lambda terms: evaluation.dot(itertools.islice(pairs, terms))
 
-    def _transfer(self, primes: int) -> Iterator[Sample]:
-        """Everything between arrays, plaintexts, ciphertexts and bytes."""
-        module, ring, level = self.module, self.ring, self.top - primes
-        plains = self._plains(primes)[:OPERANDS]
-        ciphers = self._ciphers(plains)
-        turn, fresh = itertools.cycle(ciphers), itertools.cycle(plains)
-        real = self.rng.standard_normal(self.slots)
-        both = real + 1j * real[::-1]
-        some = np.array([np.arange(self.slots) % 2 == 1, np.zeros(self.slots, bool)])
-        weights = self.rng.standard_normal((self.slots, 8))
-        places = itertools.product(range(self.slots), range(8))
-        scale = ring.scale(level)
-        plain = plaintext_record(ring, residues_of(ring, plains[0]), level, scale)
-        residues = polynomials_of(ring, ciphers[0])
-        parts: tuple[Part | None, ...] = (None, "re")
-        sides = (result_record(ring, residues, level, 0, part) for part in parts)
-        whole, half = (pack("results", module_label(module), {"Y": data}) for data in sides)
-        numbers, complex_numbers = real.tolist(), both.tolist()
-
-        def encode(values: list[Any]) -> Any:
-            made = seal.Plaintext()
-            ring.encoder.encode(values, ring.levels[level], scale, made)
-            made.is_zero()
-            return made
-
-        def zero() -> Seeded:
-            return seeded_words(self.context, self.encryptor.encrypt_zero_symmetric(ring.levels[level]), level)
-
-        def send(values: list[Any]) -> None:
-            first, seed = zero()
-            first += residues_of(ring, encode(values))
-            first %= np.array(ring.primes(level), np.uint64)[:, None]
-            pack("inputs", inputs_label(module), {"X": fresh_record(ring, first, seed, level)})
-
-        sent = fresh_record(ring, *zero(), level)
-
-        def received(result: bytes) -> memoryview:
-            box = unpack("results", result)
-            check_label(box, module_label(module), module)
-            (data,) = box.exactly(["Y"])
-            assert data is not None
-            return data
-
-        def receive() -> None:
-            made = seal.Plaintext()
-            words = read_result(received(whole), ring, level, 0, None)
-            self.decryptor.decrypt(ciphertext_of(ring, words, level, scale), made)
-            ring.decode(made)
-
-        def receive_part() -> None:
-            made = seal.Plaintext()
-            words = read_result(received(half), ring, level, 0, "re")
-            self.decryptor.decrypt(ciphertext_of(ring, words, level, scale), made)
-            ring.decode(
-                plaintext_of(ring, doubled_part(ring, residues_of(ring, made), words[0], level, "re"), level, scale)
-            )
-
-        coder = Coder(ring)
-
-        def receive_precise() -> None:
-            words = read_result(received(half), ring, level, 0, "re", coder.transformed)
-            message = self.secret.decrypted(ring, words, level, scale)
-            coder.decode_precisely(doubled_part(ring, message, words[0], level, "re"), level, scale)
-
-        def sample(primitive: str, action: Callable[[], object], calls: int = 1) -> Sample:
-            return Sample(primitive, self.degree, primes, calls, lambda _: action())
-
-        yield sample("encode_real", lambda: encode(numbers), 2)
-        yield sample("encode_complex", lambda: encode(complex_numbers), 2)
-        yield sample("encode_constant", lambda: self.encode(weights[next(places)], level), 8)
-        yield sample("encrypt", lambda: self.encryptor.encrypt_symmetric(next(fresh)))
-        yield sample("decrypt", lambda: self.decryptor.decrypt(next(turn), seal.Plaintext()), 2)
-        yield sample("decode", lambda: ring.decode(next(fresh)))
-        yield sample("mask_slots", lambda: slot_mask(ring, level, 0, some, DOUBLE_MASK_BITS))
-        yield sample("mask_precise", lambda: slot_mask(ring, level, 0, some, DOUBLE_MASK_BITS + 1, coder))
-        yield sample("send_real", lambda: send(numbers))
-        yield sample("send_complex", lambda: send(complex_numbers))
-        yield sample("receive", receive)
-        yield sample("receive_part", receive_part)
-        yield sample("receive_precise", receive_precise)
-        yield sample("load_input", lambda: ciphertext_of(ring, read_fresh(sent, ring, level), level, scale))
-        yield sample("save_ciphertext", lambda: result_record(ring, polynomials_of(ring, next(turn)), level, 0, None))
-        yield sample("save_part", lambda: result_record(ring, polynomials_of(ring, next(turn)), level, 0, "re"))
-        yield sample("save_plaintext", lambda: plaintext_record(ring, residues_of(ring, next(fresh)), level, scale))
-        yield sample(
-            "load_plaintext", lambda: plaintext_of(ring, read_plaintext(plain, ring, level, scale), level, scale)
-        )
-
     def _keys(self) -> Iterator[Sample]:
         """Keys, which have all primes."""
         conjugation = [self.conjugation]
@@ -336,7 +238,6 @@ class RingSamples:
         tensor = self.rng.standard_normal((4, slots))
         row, column, value = slot % 4, slot[::-1].copy(), tensor[0]
         left, right = self.rng.standard_normal((2048, 16)), self.rng.standard_normal((16, 2048))
-        decoded = dict.fromkeys(self.module.returned(), value + 1j * value)
         matrices = column_module(self.parameters, MATRIX_CHANNELS, "matrix")
         weights = self.rng.standard_normal((MATRIX_CHANNELS, MATRIX_CHANNELS)) / math.sqrt(MATRIX_CHANNELS)
         ring = Ring(matrices.parameters, matrices.slots)
@@ -346,18 +247,12 @@ class RingSamples:
             slot + row
             value * value
 
-        def checked() -> None:
-            if np.isfinite(value).all() and value.any() and not (value == value.flat[0]).all():
-                np.broadcast_to(value, (slots,)).tolist()
-
         def sample(primitive: str, action: Callable[[], object], calls: int, parts: int = 1) -> Sample:
             number = slots if primitive in BY_SLOTS else 1
             return Sample(primitive, self.degree, number, calls, lambda _: action(), parts=parts)
 
         yield sample("gather", lambda: tensor[row, column], 8)
-        yield sample("list", checked, 4)
         yield sample("vector", vector, 8, 3)
-        yield sample("collect", lambda: self.module.collect(decoded), 1, len(decoded))
         yield sample("encode_integer", lambda: MatrixEngine.encode(matrices, ring, {"W": weights}), 1, weights.size)
         # all threads' work
         work = product_work(2048, 16, 2048)

@@ -18,10 +18,9 @@ from slotlang_runtime.kernels.library import Kernels, kernels
 from slotlang_runtime.kernels.processor import processor
 from slotlang_runtime.kernels.tables import LINE, LOW_BITS, Array, tables_of
 from slotlang_runtime.kernels.unavailable import Unavailable
+from slotlang_runtime.parameters import LEAST_DEGREE
 from slotlang_runtime.residues import Words
 from slotlang_runtime.seal.ring import Ring
-
-LEAST_DEGREE = 4096
 
 
 class Rows:

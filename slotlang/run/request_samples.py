@@ -1,0 +1,197 @@
+"""The parts of a request that ``calibrate`` measures: whole calls of a client and a server, of modules that only send.
+
+A call with several ciphertexts takes what each of them takes, and what the call itself does: checking labels, opening
+containers, drawing names. The second is measured in a small ring, by calls of few and of many, and is the same in all.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from slotlang.run.primitives import SCALE, Sample
+from slotlang_runtime.client import Client, SecretKey
+from slotlang_runtime.engine import SealEngine
+from slotlang_runtime.kernels.engine import ResidueEngine
+from slotlang_runtime.labels import module_label
+from slotlang_runtime.limits import Limit
+from slotlang_runtime.messages import DOUBLE_MASK_BITS
+from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
+from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.seal.ring import Ring
+from slotlang_runtime.server import Server
+from slotlang_runtime.weights import Weights
+from slotlang_runtime.wire import pack
+
+SEVERAL = 4
+"""Ciphertexts of the calls that are measured."""
+FEW, MANY = 1, 9
+"""Ciphertexts of the calls of a small ring, whose difference says what a call takes without any."""
+CUT = 7, 1
+"""Bits of both polynomials that are not sent, of results that are cut."""
+
+FIXED: Mapping[str, tuple[str, ...]] = {
+    "request_encrypt": ("send_real", "send_complex"),
+    "request_read": ("load_input",),
+    "request_mask": ("mask_slots", "mask_precise"),
+    "request_save": ("save_ciphertext", "save_part", "save_cut"),
+    "request_decrypt": ("receive", "receive_part", "receive_cut", "receive_precise"),
+    "request_encode": ("encode_real", "encode_complex", "encode_constant"),
+}
+"""What a call takes without ciphertexts, and which primitives it is a part of."""
+
+
+def call_of(primitive: str, count: int) -> str:
+    """Name of a call with so many ciphertexts while it is measured."""
+    return f"{primitive} of {count}"
+
+
+def is_call(name: str) -> bool:
+    """Whether this is a name of ``call_of``."""
+    primitive, _, count = name.partition(" of ")
+    return count.isdigit() and any(primitive in primitives for primitives in FIXED.values())
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What a module sends: ``values`` in every slot of an input, real or complex; of results one part or both, and half
+    of the slots masked."""
+
+    values: Any
+    part: str | None = None
+    masked: bool = False
+    precise: bool = False
+
+
+def sending_module(parameters: Parameters, kernel: Kernel, count: int, sent: _Sent, plains: Any = None) -> Module:
+    """A program that returns its ``count`` inputs. ``plains``: what each of as many plaintexts holds."""
+    slots = parameters.degree // 2
+    slot = np.arange(slots)
+    half = slot % 2 == 0
+    complex_results = sent.part is None
+    bits = DOUBLE_MASK_BITS + sent.precise
+
+    def unpack(j: int) -> tuple[Any, ...]:
+        return (("Y", j), (np.full(slots, j), slot), half) if sent.masked else (("Y", j), (np.full(slots, j), slot))
+
+    encoded = {} if plains is None else {"V": Plaintexts(lambda weights, j: plains, (count,))}
+    return Module(
+        name="calibration",
+        program_hash="",
+        parameters=parameters,
+        slots=slots,
+        kernel=kernel,
+        inputs={"x": (1,)},
+        limits={"x": Limit(entry=64.0)},
+        weights={},
+        scalars=[],
+        results={"y": ((count, slots), complex if complex_results else float)},
+        packing={"X": Packing(lambda inputs, k: sent.values, (count,))},
+        plaintexts=encoded,
+        sent={"Y": Results((count,), mask_bits=bits if sent.masked else 0, precise=sent.precise)},
+        outputs=[Output("y", unpack, (count,), sent.part)],  # type: ignore[arg-type]
+        evaluate=lambda ev, cipher, plain: {("Y", j): cipher["X", j] for j in range(count)},
+        reference=lambda inputs, weights: {"y": inputs["x"]},
+        counts={},
+    )
+
+
+class RequestSamples:
+    """Clients and servers of rings with the key prime last, by compiled kernels or by SEAL's operations. Raises
+    Unavailable where kernels are asked for and there are none."""
+
+    def __init__(self, degree: int, prime_bits: tuple[int, ...], kernel: Kernel) -> None:
+        self.degree, self.bits, self.kernel = degree, prime_bits, kernel
+        rng = np.random.default_rng(0)
+        self.real = rng.standard_normal(degree // 2)
+        self.both = self.real + 1j * self.real[::-1]
+        self.engine = ResidueEngine if kernel == "compiled" else SealEngine
+
+    def samples(self, primes: tuple[int, ...], counts: tuple[int, ...] = (SEVERAL,)) -> Iterator[Sample]:
+        """Every call with so many ciphertexts, at every number of primes."""
+        for k in primes:
+            bits = (*self.bits[:k], self.bits[-1])
+            parameters = Parameters(self.degree, bits, (round(math.log2(SCALE)),))
+            secret = SecretKey(parameters.ring)
+            for count in counts:
+                yield from self._at(parameters, secret, count)
+
+    def _server(self, module: Module) -> Server:
+        ring = Ring(module.parameters, module.slots)
+        return Server(Weights(module, self.engine.encode(module, ring, {})))
+
+    def _at(self, parameters: Parameters, secret: SecretKey, count: int) -> Iterator[Sample]:
+        def sample(primitive: str, action: Callable[[], object]) -> Sample:
+            return Sample(call_of(primitive, count), self.degree, len(parameters.prime_bits) - 1, 1, lambda _: action())
+
+        def made(sent: _Sent, plains: Any = None) -> Module:
+            return sending_module(parameters, self.kernel, count, sent, plains)
+
+        x = np.ones(1)
+        for name, values in (("send_real", self.real), ("send_complex", self.both)):
+            client = Client(made(_Sent(values)), secret)
+            yield sample(name, partial(client.encrypt, x=x))
+        kinds = {
+            "receive": _Sent(self.both),
+            "receive_part": _Sent(self.both, "re"),
+            "receive_precise": _Sent(self.both, "re", masked=True, precise=True),
+        }
+        if len(parameters.prime_bits) == 2:
+            kinds["receive_cut"] = _Sent(self.both, "re")
+        for name, sent in kinds.items():
+            module = made(sent)
+            if name == "receive_cut":
+                module = replace(module, parameters=replace(parameters, cut=CUT))
+            client, server = Client(module, secret), self._server(module)
+            upload = client.encrypt(x=x)
+            loaded = {("Y", j): cipher for (_, j), cipher in server.load(upload).items()}
+
+            def save(server: Server = server, loaded: Mapping[Any, Any] = loaded, module: Module = module) -> bytes:
+                return pack("results", module_label(module), server.engine.save(dict(loaded)))
+
+            results = save()
+            yield sample(name, partial(client.decrypt, results))
+            if name == "receive":
+                yield sample("load_input", partial(server.load, upload))
+                yield sample("save_ciphertext", save)
+            elif name == "receive_part":
+                yield sample("save_part", save)
+            elif name == "receive_cut":
+                yield sample("save_cut", save)
+            else:
+                yield sample("mask_precise", server.engine.masks)
+        masking = self._server(made(_Sent(self.both, "re", masked=True)))
+        yield sample("mask_slots", masking.engine.masks)
+        for name, plains in (("encode_real", self.real), ("encode_complex", self.both), ("encode_constant", 1.5)):
+            module = made(_Sent(self.both), plains)
+            yield sample(name, partial(self.engine.encode, module, Ring(parameters, module.slots), {}))
+
+
+def split(calls: Mapping[str, Mapping[int, float]], fixed: Mapping[str, float]) -> dict[str, dict[int, float]]:
+    """Times of one ciphertext, by primitive and number of primes, from those of calls with several; and what calls
+    take without any."""
+    found: dict[str, dict[int, float]] = {name: {1: seconds} for name, seconds in fixed.items()}
+    for name, primitives in FIXED.items():
+        for primitive in primitives:
+            times = calls[call_of(primitive, SEVERAL)]
+            found[primitive] = {k: max(seconds - fixed[name], 0.0) / SEVERAL for k, seconds in times.items()}
+    return found
+
+
+def fixed_of(calls: Mapping[str, float]) -> dict[str, float]:
+    """What each kind of call takes without ciphertexts, from calls with few and with many: the median of the
+    primitives that are parts of it."""
+    found = {}
+    for name, primitives in FIXED.items():
+        each = []
+        for primitive in primitives:
+            few, many = calls[call_of(primitive, FEW)], calls[call_of(primitive, MANY)]
+            each.append(max(few - FEW * (many - few) / (MANY - FEW), 0.0))
+        found[name] = statistics.median(each)
+    return found
