@@ -277,4 +277,4 @@ def test_matrix_products_have_integers_for_weights() -> None:
     assert times.encoding == pytest.approx(1e-3 * made.counts.plaintexts)
     assert times.evaluation == 0.25
     calls = encoding_calls(made.graph, p.data_primes, matrix=True)
-    assert {name for name, _ in calls} == {"encode_integer"}
+    assert {name for name, _ in calls} == {"encode_integer", "request_encode"}

@@ -81,7 +81,7 @@ def test_time_never_falls_with_more_primes_beyond_those_measured() -> None:
 
 def test_the_shipped_times_grow_with_primes_and_degree() -> None:
     shipped = read_profile(shipped_profile())
-    for primitive in ("rotate", "multiply_plain", "add", "add_inplace", "rescale", "encode_real", "decode"):
+    for primitive in ("rotate", "multiply_plain", "add", "add_inplace", "rescale", "encode_real", "receive"):
         for degree in shipped.table:
             assert shipped.seconds(primitive, degree, 2) < shipped.seconds(primitive, degree, 5)
         for primes in (2, 5):

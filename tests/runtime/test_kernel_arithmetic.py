@@ -117,7 +117,7 @@ def compiled(kind: str) -> tuple[Any, dict[str, Any]]:
     here = processor()
     machine = compiler.machine_of(here)
     code = {
-        Entry(name, len(function.signatures[0])): compiler._object(name, function, machine)
+        Entry(name, len(function.signatures[0])): compiler._object(compiler._text(name, function), machine)
         for name, function in sources(kind).items()
     }
     engine, addresses = compiler.loaded(code, here)

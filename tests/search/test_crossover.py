@@ -55,7 +55,7 @@ def test_the_number_asked_for_does_not_matter(shape: Shape) -> None:
 
 def test_a_shape_for_which_it_is_the_fastest_at_once() -> None:
     # few channels take few ciphertexts in any packing, and by columns no rotations
-    for shape in (Shape(1, 1, 1, 1), Shape(5, 3, 1, 1)):
+    for shape in (Shape(1, 1, 1, 1), Shape(2, 2, 1, 1)):
         assert found(shape, 1, find_profile()).ranked[0].structure.positions == 1
         assert columns_from(replace(shape, batch=3), COARSE, find_profile()) == 1
 

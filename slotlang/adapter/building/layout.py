@@ -126,6 +126,8 @@ class Layout:
         calls: Calls = Counter()
         for part in self.parts:
             calls += self._calls(part, primes)
+        calls["request_read", primes] += 1
+        calls["request_save", primes] += 1
         calls["load_input", primes] += self.inputs
         calls["save_part" if self.packing == "pairs" else "save_ciphertext", primes] += self.results
         return calls
