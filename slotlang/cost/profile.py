@@ -378,7 +378,9 @@ def parse_profile(data: Any, path: Path) -> Profile:
             # what one degree has, all have
             named = [set(given) for given in degrees.values() if isinstance(given, dict)]
             others = [primitive for primitive in PRIMITIVES if any(primitive in given for given in named)]
-            kernels[bits] = tables(degrees, f" of kernels for {bits} bits", (*KEY_SWITCH, *others))
+            kernels[bits] = tables(
+                degrees, f" of kernels for primes of {count_of(bits, 'bit')}", (*KEY_SWITCH, *others)
+            )
     return Profile(
         take(data, "name", str, "'name'"),
         Machine(**values),

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.kernels.entry import Entry, packed, unpacked
 from slotlang_runtime.kernels.processor import Processor, known
 
@@ -112,7 +113,7 @@ def main() -> None:
         for name in variants:
             data = written(kind, here[name])
             (FOLDER / f"{kind}-{name}.xz").write_bytes(data)
-            print(f"{kind}, {name}: {len(data):,} bytes", flush=True)
+            print(f"{kind}, {name}: {count_of(len(data), 'byte')}", flush=True)
 
 
 if __name__ == "__main__":
