@@ -127,6 +127,20 @@ def memory(vector: Any, kind: Any, scalar: Any, avx512: bool) -> dict[str, Any]:
     }
 
 
+def words_as_they_are(load: Any, store: Any) -> dict[str, Any]:
+    """``take`` and ``give`` of residues that are held as they travel."""
+
+    @inlined
+    def take(address: Any, n: Any, v: Any, p: Any) -> Any:
+        return load(address, n)
+
+    @inlined
+    def give(address: Any, n: Any, x: Any, v: Any, p: Any) -> Any:
+        store(address, n, x)
+
+    return {"take": take, "give": give}
+
+
 @inlined
 def row(x: Any, stride: Any, j: Any) -> Any:
     """The address of row j."""

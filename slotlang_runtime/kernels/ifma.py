@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slotlang_runtime.kernels.arithmetic import Arithmetic, memory, repeated, shift
+from slotlang_runtime.kernels.arithmetic import Arithmetic, memory, repeated, shift, words_as_they_are
 from slotlang_runtime.kernels.lanes import WORD, WORDS, A, N, U, call, constant, four, high52, inlined, low52, operation
 
 BITS = 52
@@ -65,8 +65,7 @@ def ifma(lazy: bool) -> Arithmetic:
     room = 3 if lazy else 1
     sub = operation(U, (U, U, U), lambda b, x, y, p: b.add(b.sub(x, y), b.shl(p, constant(WORD, room))))
     over = operation(U, (U, U, U), lambda b, x, y, z: b.select(b.icmp_unsigned(">", x, y), z, constant(WORD, 0)))
-    memories = memory(U, WORD, A, avx512=True)
-    load, store = memories["load"], memories["store"]
+    held = memory(U, WORD, A, avx512=True)
 
     @inlined
     def centred(x: Any, p: Any, v: Any, other: Any) -> Any:
@@ -98,14 +97,6 @@ def ifma(lazy: bool) -> Arithmetic:
         return lighter(x, c[1], c[0])
 
     @inlined
-    def take(address: Any, n: Any, v: Any, p: Any) -> Any:
-        return load(address, n)
-
-    @inlined
-    def give(address: Any, n: Any, x: Any, v: Any, p: Any) -> Any:
-        store(address, n, x)
-
-    @inlined
     def factor(x: Any) -> Any:
         return x
 
@@ -133,8 +124,7 @@ def ifma(lazy: bool) -> Arithmetic:
         begin=begin,
         gather=gather,
         fold=fold,
-        take=take,
-        give=give,
         factor=factor,
-        **memories,
+        **held,
+        **words_as_they_are(held["load"], held["store"]),
     )

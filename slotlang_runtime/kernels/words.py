@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slotlang_runtime.kernels.arithmetic import Arithmetic, memory, repeated, shift
+from slotlang_runtime.kernels.arithmetic import Arithmetic, memory, repeated, shift, words_as_they_are
 from slotlang_runtime.kernels.lanes import (
     WORD,
     WORDS,
@@ -104,8 +104,7 @@ def words(avx512: bool, ifma: bool) -> Arithmetic:
     both = operation(U, (U, U), lambda b, x, y: b.and_(x, y))
     less = operation(U, (U, U), _less)
     over = operation(U, (U, U, U), _over)
-    memories = memory(U, WORD, A, avx512)
-    load, store = memories["load"], memories["store"]
+    held = memory(U, WORD, A, avx512)
 
     @inlined
     def centred(x: Any, p: Any, v: Any, other: Any) -> Any:
@@ -138,14 +137,6 @@ def words(avx512: bool, ifma: bool) -> Arithmetic:
         rest, more = joined(low(s[0]), low(middle)), add(s[2], high(middle))
         return ease(add(mul(quotient(more, rest, c[4]), c[2], c[3], c[0]), both(rest, c[5])), c[0], c[0])
 
-    @inlined
-    def take(address: Any, n: Any, v: Any, p: Any) -> Any:
-        return load(address, n)
-
-    @inlined
-    def give(address: Any, n: Any, x: Any, v: Any, p: Any) -> Any:
-        store(address, n, x)
-
     return Arithmetic(
         "words",
         add=add,
@@ -170,8 +161,7 @@ def words(avx512: bool, ifma: bool) -> Arithmetic:
         begin=begin,
         gather=gather,
         fold=fold,
-        take=take,
-        give=give,
         factor=operation(U, (U,), _split),
-        **memories,
+        **held,
+        **words_as_they_are(held["load"], held["store"]),
     )
