@@ -204,7 +204,7 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
         part, primes = "receive_part" if hidden and member in hidden.halves else "receive", data_primes - level
         part = "receive_cut" if cut and primes == 1 else part
         calls["receive_precise" if member[0] in precise else part, primes] += 1
-    # receiving a result puts its slots where one output has them: a further one takes some passes over them
+    # receiving a result puts its slots where one output has them
     if (further := len(graph.outputs) - len(graph.results())) > 0:
         calls["gather", program.slots] += PASSES * further
     for output, times in Counter(o.output for o in graph.outputs).items():
@@ -214,7 +214,8 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
 
 
 PASSES = 4
-"""Over the slots of a result, for each output that reads it."""
+"""Over the slots of a result, for a further output that reads it: places are computed and compared, and elements are
+taken and put."""
 
 
 def total(calls: Calls, degree: int, profile: Profile) -> float:

@@ -114,22 +114,20 @@ def calibrate(
     calls: list[tuple[int, Sample]] = []
     for number, degree in enumerate(wanted):
         progress(f"preparing degree {degree}", 0.1 * number / len(wanted))
+        rings: list[tuple[int, RingSamples | KernelSamples, RequestSamples, tuple[int, ...]]] = []
         bits, primes = POINTS[degree]
-        samples += ((0, sample) for sample in RingSamples(degree, bits).samples(primes))
-        samples += ((0, sample) for sample in RequestSamples(degree, bits, "seal").samples(primes))
-        if degree == wanted[0]:
-            calls += ((0, sample) for sample in RequestSamples(degree, bits, "seal").samples((1,), (FEW, MANY)))
+        rings.append((0, RingSamples(degree, bits), RequestSamples(degree, bits, "seal"), primes))
         with suppress(Unavailable):
-            seen: set[str] = set()
-            for most in KINDS_OF_KERNELS:
-                if (kind := processor().kind(most)) not in seen:
-                    seen.add(kind)
-                    bits, primes = KERNEL_POINTS[most][degree]
-                    samples += ((most, sample) for sample in KernelSamples(degree, bits).samples(primes))
-                    requests = RequestSamples(degree, bits, "compiled")
-                    samples += ((most, sample) for sample in requests.samples(primes))
-                    if degree == wanted[0]:
-                        calls += ((most, sample) for sample in requests.samples((1,), (FEW, MANY)))
+            # a processor that has one kind for several sizes of primes is measured once
+            for most in {processor().kind(most): most for most in reversed(KINDS_OF_KERNELS)}.values():
+                bits, primes = KERNEL_POINTS[most][degree]
+                requests = RequestSamples(degree, bits, "compiled")
+                rings.append((most, KernelSamples(degree, bits), requests, primes))
+        for most, operations, requests, primes in rings:
+            samples += ((most, sample) for sample in operations.samples(primes))
+            samples += ((most, sample) for sample in requests.samples(primes))
+            if degree == wanted[0]:
+                calls += ((most, sample) for sample in requests.samples((1,), (FEW, MANY)))
     samples += calls
     yardstick = yardstick or Yardstick()
     prepared = time.perf_counter()
