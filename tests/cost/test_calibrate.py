@@ -13,6 +13,7 @@ from command_line import slotlang
 from slotlang.cost.profile import PRIMITIVES, Machine, find_profile, read_profile, this_machine
 from slotlang.planning.parameters import MAX_MODULUS_BITS
 from slotlang.run import calibrate, primitives
+from slotlang.run.request_samples import FIXED
 
 QUICK = ("--degree", "4096", "--seconds", "0")
 
@@ -35,8 +36,9 @@ def test_every_primitive_is_measured(tmp_path: Path) -> None:
     assert set(profile.table) == {4096}
     assert set(profile.table[4096]) == set(PRIMITIVES)
     assert sorted(profile.table[4096]["rotate"]) == [1, 2]
-    # the two parts of a sum are differences of times, and one round on a busy machine may leave nothing of one
-    parts = {name: profile.table[4096][name] for name in ("dot", "dot_product")}
+    # parts of sums and of calls are differences of times, and one round on a busy machine may leave nothing of one
+    differences = {"dot", "dot_product", *FIXED, *(name for names in FIXED.values() for name in names)}
+    parts = {name: profile.table[4096][name] for name in differences}
     assert all(s >= 0 for times in parts.values() for s in times.values())
     assert all(s > 0 for name, times in profile.table[4096].items() if name not in parts for s in times.values())
     assert profile.machine == this_machine()

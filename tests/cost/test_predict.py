@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from amounts import one_in
+from invented_prices import only, priced
 from small_programs import CASES, LORA, Case
 
 from slotlang import api
 from slotlang.cost.predict import encoding_calls, evaluation_calls, predict
-from slotlang.cost.profile import BY_SLOTS, PRIMITIVES, Machine, Profile
+from slotlang.cost.profile import Profile
 from slotlang.cost.vectors import GUARDED as GUARDED_INDEX
 from slotlang.cost.vectors import PRODUCT, VectorShape, plain_shape, vector_shape
 from slotlang.planning.parameters import Parameters
@@ -26,22 +26,6 @@ Y = X + X
 output y[slot - 3] = Y
 prove y == 2 * x
 """
-Price = Callable[[str, int], float]
-
-
-def priced(price: Price) -> Profile:
-    """A profile in which a primitive at a number of primes takes what ``price`` says, at every degree."""
-    machine = Machine("none", "none", 1, "none")
-    table = {d: {p: {k: price(p, k) for k in range(1, 9)} for p in PRIMITIVES} for d in (8192, 16384)}
-    for d, primitives in table.items():
-        primitives.update({p: {d // 2: price(p, 1)} for p in BY_SLOTS})
-    return Profile("priced", machine, "2026-01-01", 0.0, table)
-
-
-def only(*names: str) -> Profile:
-    """1 ms for some primitives, nothing for all others."""
-    return priced(lambda name, _: 1e-3 if name in names else 0.0)
-
 
 _plans: dict[int, api.Plan] = {}
 

@@ -1,0 +1,59 @@
+"""What a ciphertext and what a call takes, from times of whole calls; and that predictions count both."""
+
+from __future__ import annotations
+
+import pytest
+from invented_prices import only
+
+from slotlang import api
+from slotlang.cost.profile import PRIMITIVES
+from slotlang.planning.target import Target
+from slotlang.run.request_samples import FEW, FIXED, MANY, SEVERAL, call_of, fixed_of, is_call, split
+
+EACH = {primitive: 1e-3 * (2 + n) for n, primitive in enumerate(p for names in FIXED.values() for p in names)}
+CALL = {name: 1e-4 * (1 + n) for n, name in enumerate(FIXED)}
+
+
+def times(count: int) -> dict[str, float]:
+    """Of whole calls with so many ciphertexts, which take what both dicts say."""
+    return {
+        call_of(primitive, count): CALL[name] + count * EACH[primitive]
+        for name, primitives in FIXED.items()
+        for primitive in primitives
+    }
+
+
+def test_times_of_calls_are_taken_apart() -> None:
+    fixed = fixed_of(times(FEW) | times(MANY))
+    assert fixed == pytest.approx(CALL)
+    found = split({name: {3: seconds} for name, seconds in times(SEVERAL).items()}, fixed)
+    assert {name: found[name] for name in CALL} == {name: {1: pytest.approx(seconds)} for name, seconds in CALL.items()}
+    assert {name: found[name] for name in EACH} == {name: {3: pytest.approx(seconds)} for name, seconds in EACH.items()}
+    assert set(found) <= set(PRIMITIVES)
+
+
+def test_names_of_calls_are_told_from_names_of_sums() -> None:
+    assert all(map(is_call, times(SEVERAL)))
+    assert not any(map(is_call, ["dot of 4", "sum of 1 rotation", "receive", "receive of many"]))
+
+
+def test_a_call_is_counted_once() -> None:
+    made = api.plan(api.load("programs/rank_complex.slot"))
+    parts = ("encryption", "reading", "saving", "decryption", "encoding")
+    for part, name in zip(parts, ("encrypt", "read", "save", "decrypt", "encode"), strict=True):
+        times = made.predicted(only(f"request_{name}"))
+        assert {other: getattr(times, other) for other in parts} == {other: 1e-3 * (other == part) for other in parts}
+
+
+def test_results_without_last_bits_have_their_own_price() -> None:
+    program = api.load("programs/rank_complex.slot", {"slots": 2048})
+    made = api.plan(program, target=Target(precision=1e-3))
+    assert any(made.parameters.cut)
+    assert made.parameters.degree == 4096
+    # the nearest degree with a price is 8192, and times go by N log N
+    each = 1e-3 * 12 / 26
+    results = len(made.graph.results())
+    for name, part in (("save_cut", "saving"), ("receive_cut", "decryption")):
+        assert getattr(made.predicted(only(name)), part) == pytest.approx(each * results)
+    for name, part in (("save_part", "saving"), ("receive_part", "decryption")):
+        assert getattr(made.predicted(only(name)), part) == 0
