@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.client.problems import ServiceProblem, otherwise
-from slotlang.client.tokens import Tokens
 from slotlang.diagnostics import closest
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.interface import Interface, check_update, interface
@@ -146,21 +146,29 @@ def _group(number: int, of: Fields, programs: Mapping[str, Interface]) -> Group:
 
 
 class Crypto:
-    """Encryption and decryption for an adapter, with a secret key. One thread at a time."""
+    """Encryption and decryption for an adapter, with a secret key. Threads that call it wait for each other."""
 
     def __init__(self, adapter: Adapter, secret: SecretKey) -> None:
         self.adapter, self.secret = adapter, secret
+        self._lock = threading.Lock()
         self._encrypting: dict[tuple[str, ...], Client] = {}
         self._decrypting: dict[str, Client] = {}
 
     def evaluation_keys(self) -> bytes:
         """Keys for all programs of the adapter."""
-        return self.secret.evaluation_keys(*self.adapter.programs.values())
+        with self._lock:
+            return self.secret.evaluation_keys(*self.adapter.programs.values())
 
     def encrypt(self, group: Group, x: Array, *others: Group) -> bytes:
         """The upload of columns x tokens, for this group and ``others`` of equal ``upload`` that will read it. Raises
         Rejected for inputs beyond the limits of any of them: the server compares these, which stand in the upload, with
         those of each program. Groups that read another input have limits of their own, and don't count."""
+        with self._lock:
+            client = self._encrypting_for(group, *others)
+            ((name, shape),) = client.module.inputs.items()
+            return client.encrypt(**{name: x.reshape(shape)})
+
+    def _encrypting_for(self, group: Group, *others: Group) -> Client:
         programs = sorted({one.program for one in (group, *others)})
         key = (group.upload, *programs)
         client = self._encrypting.get(key)
@@ -171,16 +179,16 @@ class Crypto:
                     limits[name] = limit.meet(limits.get(name))
             client = Client(module, self.secret, limits=limits, equalize=group.equalize)
             self._encrypting[key] = client
-        ((name, shape),) = client.module.inputs.items()
-        return client.encrypt(**{name: x.reshape(shape)})
+        return client
 
     def decrypt(self, group: Group, data: Bytes) -> list[Array]:
         """The updates of a group's modules, each rows x tokens. Raises Rejected."""
-        client = self._decrypting.get(group.program)
-        if client is None:
-            module = self.adapter.programs[group.program]
-            client = self._decrypting[group.program] = _Decrypting(module, self.secret)
-        found = client.decrypt(data)  # type: ignore[arg-type]
+        with self._lock:
+            client = self._decrypting.get(group.program)
+            if client is None:
+                module = self.adapter.programs[group.program]
+                client = self._decrypting[group.program] = _Decrypting(module, self.secret)
+            found = client.decrypt(data)  # type: ignore[arg-type]
         named = found if isinstance(found, dict) else {next(iter(client.module.results)): found}
         values = list(named.values())
         return [np.asarray(values[u.output]).real.reshape(u.rows, group.tokens) for u in group.updates]
@@ -193,16 +201,3 @@ class _Decrypting(Client):
         super().__init__(module, secret)
         for power in range(1, 1 + round(np.log2(MOST))):
             self._grown[2.0**power] = dict.fromkeys(module.error, 2.0**power)
-
-
-def decrypted(
-    adapter: Adapter, crypto: Crypto, answers: Mapping[tuple[int, int], Bytes], names: Sequence[str], tokens: Tokens
-) -> dict[str, Any]:
-    """The updates of all batches, by module, in order."""
-    parts: dict[str, list[Array]] = {name: [] for name in names}
-    for (number, _), data in sorted(answers.items()):
-        group = adapter.groups[number]
-        for update, values in zip(group.updates, crypto.decrypt(group, data), strict=True):
-            if update.name in parts:
-                parts[update.name].append(values)
-    return {name: tokens.joined(parts[name], adapter.place(name)[1].rows) for name in names}

@@ -5,65 +5,34 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
-from slotlang.client.adapter import Adapter, Bytes, Crypto, Group, decrypted
+from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Connection
 from slotlang.client.kept import forget, remember, remembered
 from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
+from slotlang.client.requests import Answers, Asking, Call
 from slotlang.client.secrets import secret_key, write_secret
 from slotlang.client.tokens import Tokens
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, OTHER_VERSION
-from slotlang.service.protocol import SESSION_ID, Item, Ranks, Request, answer_label
+from slotlang.service.protocol import SESSION_ID
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import SecretKey
-from slotlang_runtime.wire import Box
 
 Result = TypeVar("Result")
 
 _CHUNK = 1 << 22
 """Bytes of keys in one request: what is lost when the network fails."""
-_REQUEST_BYTES, _REQUEST_TOKENS, _REQUEST_ITEMS = 8 << 20, 1024, 256
-"""Of one request for evaluation, at most, but for a single item."""
 _AT_A_TIME = 2
 """Requests: while one is evaluated the next one travels."""
 _ROUNDS = 3
 """Times that a call starts anew because the adapter has another version, or the session is gone."""
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """An item with the group and the batch that it is about."""
-
-    group: Group
-    batch: int
-    item: Item
-
-
-@dataclass
-class _Batch:
-    """A request that is being filled, and its body when it is."""
-
-    asked: list[_Asked] = field(default_factory=list)
-    uploads: dict[str, bytes] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more goes into it."""
-        return (
-            sum(map(len, self.uploads.values())) >= _REQUEST_BYTES
-            or sum(asked.group.tokens for asked in self.asked) >= _REQUEST_TOKENS
-            or len(self.asked) >= _REQUEST_ITEMS
-        )
 
 
 class Options(TypedDict, total=False):
@@ -334,70 +303,23 @@ class AsyncSession:
         if len(columns) > 1:
             raise ServiceProblem("SL583", f"these modules have {sorted(columns)} columns, and read one x")
         tokens = Tokens.of(x, columns.pop(), names[0] if len(names) == 1 else "each of these modules")
-        wanted: dict[int, list[str]] = {}
-        for name, (group, _) in places.items():
-            wanted.setdefault(group.number, []).append(name)
-        requests = await self._worked(_encrypted, adapter, crypto, wanted, tokens, chosen)
-        answers: dict[tuple[int, int], Bytes] = {}
+        call, path = Call(adapter, crypto, names, tokens, chosen), f"/v1/sessions/{session}/evaluate"
+        if call.one_upload:
+            # in the connection's thread: threads that wake each other take longer than a small evaluation
+            return await self._connection.evaluate(path, lambda: call.requests()[0], call.updates)
+        answers = Answers()
         some = asyncio.Semaphore(_AT_A_TIME)
 
-        async def one(request: _Batch) -> None:
+        async def one(request: Asking) -> None:
             async with some:
-                answers.update(await self._asked(adapter, session, request))
+                answers.update(await self._connection.evaluate(path, lambda: request, lambda found: found))
 
         # none is given up because another one failed: what is sent depends on x alone
-        ended = await asyncio.gather(*map(one, requests), return_exceptions=True)
+        ended = await asyncio.gather(*map(one, await self._worked(call.requests)), return_exceptions=True)
         for problem in ended:
             if isinstance(problem, BaseException):
                 raise problem
-        return await self._worked(decrypted, adapter, crypto, answers, names, tokens)
-
-    async def _asked(self, adapter: Adapter, session: str, request: _Batch) -> dict[tuple[int, int], Bytes]:
-        """The encrypted results of a request, by group and batch."""
-        items = tuple(asked.item for asked in request.asked)
-        found: dict[tuple[int, int], Bytes] = {}
-
-        def take(answers: list[Box]) -> None:
-            if len(answers) != len(items):
-                raise Wrong(f"it has {count_of(len(answers), 'part')} for {count_of(len(items), 'item')}")
-            for number, (answer, asked) in enumerate(zip(answers, request.asked, strict=True)):
-                wanted = answer_label(adapter.name, adapter.version, number, asked.item)
-                (results,) = answer.exactly(["results"])
-                if dict(answer.label) != wanted or results is None:
-                    raise Wrong(f"part {number} is not what was asked for")
-                found[asked.group.number, asked.batch] = results
-
-        await self._connection.evaluate(
-            f"/v1/sessions/{session}/evaluate", request.body, secrets.token_urlsafe(24), len(items), take
-        )
-        return found
-
-
-def _encrypted(
-    adapter: Adapter, crypto: Crypto, wanted: Mapping[int, list[str]], tokens: Tokens, ranks: Ranks
-) -> list[_Batch]:
-    """Requests for all batches and groups: groups that take each other's uploads share them."""
-    shared: dict[str, list[Group]] = {}
-    for number in wanted:
-        group = adapter.groups[number]
-        shared.setdefault(group.upload, []).append(group)
-    made = [_Batch()]
-    for groups in shared.values():
-        for batch, x in enumerate(tokens.batches(groups[0].tokens)):
-            if made[-1].full:
-                made.append(_Batch())
-            upload = str(len(made[-1].uploads))
-            made[-1].uploads[upload] = crypto.encrypt(groups[0], x, *groups[1:])
-            for group in groups:
-                modules = tuple(wanted[group.number])
-                item = Item(upload, modules, {name: ranks[name] for name in modules if name in ranks})
-                made[-1].asked.append(_Asked(group, batch, item))
-    requests = [request for request in made if request.asked]
-    for request in requests:
-        items = tuple(asked.item for asked in request.asked)
-        request.body = Request(adapter.name, adapter.version, items, request.uploads).to_bytes()
-        request.uploads.clear()
-    return requests
+        return await self._worked(call.updates, answers)
 
 
 def _session(value: Any) -> dict[str, Any]:

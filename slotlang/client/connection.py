@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import getproxies, proxy_bypass
@@ -19,10 +20,10 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from slotlang.client.problems import UNREACHABLE, ServiceProblem, kept_to_protocol, otherwise, said, told
+from slotlang.client.requests import Answers, Asking
 from slotlang.client.straight import Straight
 from slotlang.diagnostics import error
 from slotlang.service.addresses import is_loopback
-from slotlang.service.fields import Wrong
 from slotlang.service.problems import BUSY
 from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION, Frames
 from slotlang_runtime.wire import Box
@@ -104,24 +105,31 @@ class Connection:
 
         return await self._tried(once, 1)
 
-    async def evaluate(self, path: str, body: bytes, key: str, most: int, take: Callable[[list[Box]], None]) -> None:
-        """Send a request for evaluation until its whole answer was received, of ``most`` parts; ``take`` is given all
-        of them, and raises Wrong for those that do not fit. Raises ``ServiceProblem``."""
+    async def evaluate(self, path: str, asking: Callable[[], Asking], then: Callable[[Answers], Result]) -> Result:
+        """Send a request for evaluation until its whole answer was received, and give what ``then`` makes of that.
+        ``asking`` makes the request, once. Both are called in a thread. Raises what they raise, and
+        ``ServiceProblem``."""
 
-        headers = [("Content-Type", BINARY), (KEY_HEADER, key)]
+        headers = [("Content-Type", BINARY), (KEY_HEADER, secrets.token_urlsafe(24))]
+        made = cache(asking)
 
-        async def once() -> None:
+        def body() -> bytes:
+            return made().body
+
+        def read(status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> Answers:
+            return made().answers(_read(len(made().asked), status, headers, pieces))
+
+        async def once() -> Result:
             if self._straight is not None:
-                answers = await self._straight.post(f"{self._prefix}{path}", body, headers, partial(_read, most))
-            else:
-                async with self._http.stream("POST", path, content=body, headers=headers) as response:
-                    # held whole; what limits pieces limits this
-                    pieces = [piece async for piece in _up_to(response, _MOST_ANSWER)]
-                    answers = _read(most, response.status_code, response.headers, iter(pieces))
-            take(answers)
+                return await self._straight.post(f"{self._prefix}{path}", body, headers, read, then)
+            content = await asyncio.to_thread(body)
+            async with self._http.stream("POST", path, content=content, headers=headers) as response:
+                # held whole; what limits pieces limits this
+                pieces = [piece async for piece in _up_to(response, _MOST_ANSWER)]
+                answers = read(response.status_code, response.headers, iter(pieces))
+            return await asyncio.to_thread(then, answers)
 
-        with kept_to_protocol():
-            await self._tried(once, self.tries)
+        return await self._tried(once, self.tries)
 
     async def _tried(self, once: Callable[[], Awaitable[Result]], tries: int) -> Result:
         wait = _FIRST_WAIT
@@ -146,17 +154,18 @@ class Connection:
 
 
 def _read(most: int, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> list[Box]:
-    """The parts of an answer to a request for evaluation, at most this many. Raises ``ServiceProblem``, Wrong and
-    Rejected."""
+    """The parts of an answer to a request for evaluation, at most this many. Raises ``ServiceProblem``."""
     if status != 200:
         _check(status, headers, b"".join(pieces))
     _check(status, headers, b"")
     frames, answers, ended = Frames(), list[Box](), False
     # to the last byte, so that the next request takes the same connection
     for piece in pieces:
-        for kind, box in frames.take(piece):
+        with kept_to_protocol():
+            complete = frames.take(piece)
+        for kind, box in complete:
             if ended:
-                raise Wrong("something follows its end")
+                raise otherwise("something follows its end")
             match kind:
                 case "problem":
                     raise said(box.label, again=box.label.get("code") == BUSY)
@@ -165,7 +174,7 @@ def _read(most: int, status: int, headers: httpx.Headers, pieces: Iterator[bytes
                 case _:
                     answers.append(box)
             if len(answers) > most:
-                raise Wrong("it has more parts than were asked for")
+                raise otherwise("it has more parts than were asked for")
     if not ended:
         raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
     return answers

@@ -1,7 +1,7 @@
 """Requests with large bodies over connections of our own, where no proxy stands between.
 
-Each runs in a thread from its first byte to its last: an event loop that is woken for every piece of an answer takes
-as long as an evaluation of a small module.
+Each runs in a thread from the making of its body to the end of what is made of its answer: an event loop that is woken
+for every piece of an answer takes as long as an evaluation of a small module, and so do threads that wake each other.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import h11
 import httpx
 
 Result = TypeVar("Result")
+Given = TypeVar("Given")
 Read = Callable[[int, httpx.Headers, Iterator[bytes]], Result]
 """What makes a result of an answer: its status, its headers, and its body in pieces."""
 
@@ -63,8 +64,14 @@ class _Line:
     def send(self, head: bytes, body: bytes) -> None:
         """Send a request. What refuses it may close the connection before all was sent: its answer is there then."""
         with suppress(ConnectionError):
-            self.socket.sendall(head)
-            self.socket.sendall(body)
+            if isinstance(self.socket, ssl.SSLSocket) or not hasattr(self.socket, "sendmsg"):
+                self.socket.sendall(head)
+                self.socket.sendall(body)
+                return
+            # together: who reads is woken once
+            sent = self.socket.sendmsg([head, body])
+            for rest in (head[sent:], memoryview(body)[max(0, sent - len(head)) :]):
+                self.socket.sendall(rest)
 
     def received(self, size: int, flags: int = 0) -> bytes:
         """Up to this many bytes; none at the end. Raises OSError."""
@@ -131,6 +138,28 @@ class _Line:
         self.socket.close()
 
 
+class _Work:
+    """A request under way, which another thread may give up."""
+
+    def __init__(self) -> None:
+        self._lock, self._given_up = threading.Lock(), False
+        self._line: _Line | None = None
+
+    def goes_over(self, line: _Line) -> None:
+        """The line that is closed when it is given up. Raises ``httpx.WriteError`` where it was given up before."""
+        with self._lock:
+            if self._given_up:
+                raise httpx.WriteError("the request was given up before it was sent")
+            self._line = line
+
+    def give_up(self) -> None:
+        """Send nothing more, and wait for nothing more."""
+        with self._lock:
+            self._given_up = True
+            if self._line is not None:
+                self._line.close()
+
+
 class Straight:
     """Connections to one address, each used again. ``headers`` of all requests; ``timeout``: seconds without any byte;
     ``most``: requests at a time."""
@@ -151,25 +180,36 @@ class Straight:
         self._lock, self._closed = threading.Lock(), False
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="slotlang connection")
 
-    async def post(self, path: str, body: bytes, headers: Sequence[tuple[str, str]], read: Read[Result]) -> Result:
-        """Send a request; ``read`` is called in the connection's thread. Raises what it raises, and
-        ``httpx.TransportError``."""
-        length = ("Content-Length", str(len(body)))
-        request = h11.Request(method="POST", target=path, headers=[*self._headers, *headers, length])
-        under_way = list[_Line]()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._posted, request, body, read, under_way)
+    async def post(
+        self,
+        path: str,
+        body: Callable[[], bytes],
+        headers: Sequence[tuple[str, str]],
+        read: Read[Given],
+        then: Callable[[Given], Result],
+    ) -> Result:
+        """Make a body, send it, read the answer, and make something of that, all in one thread; the connection is free
+        for others by then. Raises what these three raise, and ``httpx.TransportError``."""
+        work = _Work()
+
+        def whole() -> Result:
+            return then(self._posted(path, body(), headers, read, work))
+
         try:
-            return await work
+            return await asyncio.get_running_loop().run_in_executor(self._threads, whole)
         except asyncio.CancelledError:
-            for line in under_way:
-                line.close()
+            work.give_up()
             raise
 
-    def _posted(self, request: h11.Request, body: bytes, read: Read[Result], under_way: list[_Line]) -> Result:
+    def _posted(
+        self, path: str, body: bytes, headers: Sequence[tuple[str, str]], read: Read[Given], work: _Work
+    ) -> Given:
+        length = ("Content-Length", str(len(body)))
+        request = h11.Request(method="POST", target=path, headers=[*self._headers, *headers, length])
         again, line = False, None
         try:
             line = self._line()
-            under_way.append(line)
+            work.goes_over(line)
             result, again = line.exchange(request, body, read)
             return result
         except h11.RemoteProtocolError as problem:

@@ -4,7 +4,7 @@ is not to spend one of them on being read. So it stands before the application t
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 from starlette.requests import ClientDisconnect
@@ -38,6 +38,12 @@ def caller(service: Service, token: str | None, protocol: str | None) -> Tenant:
     return tenant
 
 
+def session_of(scope: Mapping[str, Any]) -> str | None:
+    """The session that a request for an evaluation names; None of any other request."""
+    found = _SESSION.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+    return None if found is None else found[1]
+
+
 class Evaluating:
     """Answers ``PATH``, and asks an application for everything else."""
 
@@ -49,11 +55,11 @@ class Evaluating:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        found = _SESSION.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if found is None:
+        session = session_of(scope)
+        if session is None:
             await self.app(scope, receive, send)
             return
-        scope["session"] = found[1]
+        scope["session"] = session
         await self._gate(scope, receive, send)
 
     async def _evaluate(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -22,7 +22,7 @@ from slotlang.diagnostics import error
 from slotlang.files import reason_of
 from slotlang.service.addresses import is_loopback
 from slotlang.service.app import create_app
-from slotlang.service.evaluating import Evaluating
+from slotlang.service.evaluating import Evaluating, session_of
 from slotlang.service.evaluator import Evaluator
 from slotlang.service.limits import Limits
 from slotlang.service.lines import protocol
@@ -153,7 +153,7 @@ def serve(
         port = listening.getsockname()[1]
         config = uvicorn.Config(
             app,
-            http=protocol(limits.idle),
+            http=protocol(limits.idle, lambda scope: session_of(scope) is not None),
             lifespan="off",
             log_config=None,
             access_log=False,

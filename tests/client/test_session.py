@@ -187,17 +187,17 @@ def test_a_session_that_the_service_ended_is_made_anew(served: Process, token: s
 
 def test_nothing_is_sent_after_decryption_began(served: Process, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what decryption says stays here: a failure is the caller's alone."""
-    import slotlang.client.asynchronous as module
-    from slotlang.client.adapter import Crypto
+    import slotlang.client.requests as module
 
     monkeypatch.setattr(module, "_REQUEST_ITEMS", 1)
     sent: list[str] = []
     plain = Connection.evaluate
 
-    async def evaluate(self: Connection, *arguments: Any) -> None:
+    async def evaluate(self: Connection, *arguments: Any) -> Any:
         sent.append("begins")
-        await plain(self, *arguments)
+        found = await plain(self, *arguments)
         sent.append("ends")
+        return found
 
     def decrypt(self: Crypto, *_: Any) -> Any:
         sent.append("decrypts")
@@ -208,6 +208,52 @@ def test_nothing_is_sent_after_decryption_began(served: Process, token: str, mon
     with Session(served.url, token) as session, pytest.raises(Rejected, match="out of range"):
         session.update(LAYERS[0], np.ones((6, D)))
     assert sorted(sent[:-1]) == ["begins"] * 3 + ["ends"] * 3 and sent[-1] == "decrypts"
+
+
+def test_what_decryption_says_of_one_upload_stays_here_too(
+    lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decrypt(self: Crypto, *_: Any) -> Any:
+        lossy.seen.append(("decrypts", "", b""))
+        raise Rejected("out of range", "SL533")
+
+    with Session(lossy.url, token) as session:
+        session.keys()
+        monkeypatch.setattr(Crypto, "decrypt", decrypt)
+        lossy.seen.clear()
+        lossy.faults = [("answer", 100)]
+        with pytest.raises(Rejected, match="out of range"):
+            session.update(LAYERS[0], X[:2])
+        assert [what for what, _, _ in lossy.seen] == ["POST", "POST", "decrypts"]
+
+
+def test_a_call_that_is_given_up_while_it_encrypts_sends_nothing(
+    lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, ended, plain = threading.Event(), threading.Event(), Crypto.encrypt
+
+    def encrypt(self: Crypto, *arguments: Any) -> bytes:
+        began.set()
+        assert ended.wait(30)
+        return plain(self, *arguments)
+
+    async def main() -> None:
+        async with AsyncSession(lossy.url, token) as session:
+            await session.keys()
+            lossy.seen.clear()
+            monkeypatch.setattr(Crypto, "encrypt", encrypt)
+            call = asyncio.create_task(session.update(LAYERS[0], X[:2]))
+            await asyncio.to_thread(began.wait, 30)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            ended.set()
+            monkeypatch.setattr(Crypto, "encrypt", plain)
+            # of the same connection's threads
+            assert np.abs(await session.update(LAYERS[0], X[:2]) - update_of(LAYERS[0], X[:2])).max() < 1e-5
+
+    asyncio.run(main())
+    assert [method for method, _, _ in lossy.seen] == ["POST"]
 
 
 def test_many_at_a_time(served: Process, token: str) -> None:

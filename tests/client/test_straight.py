@@ -68,6 +68,10 @@ def server() -> Iterator[Answers]:
     found.close()
 
 
+def same(found: Any) -> Any:
+    return found
+
+
 def posts(
     server: Answers, count: int = 1, body: bytes = b"body END", timeout: float = 5.0, pause: float = 0.0
 ) -> list[tuple[Any, ...]]:
@@ -78,7 +82,8 @@ def posts(
             for number in range(count):
                 await asyncio.sleep(pause * bool(number))
                 key = [("X-Key", "k")]
-                found.append(await straight.post("/path", body, key, lambda *a: (a[0], a[1]["x-name"], b"".join(a[2]))))
+                read = lambda status, headers, pieces: (status, headers["x-name"], b"".join(pieces))  # noqa: E731
+                found.append(await straight.post("/path", lambda: body, key, read, same))
             return found
         finally:
             straight.close()
@@ -138,7 +143,7 @@ def test_a_refusal_is_read_though_the_body_was_not_taken(server: Answers) -> Non
     async def main() -> None:
         straight = Straight("127.0.0.1", server.port, None, [], 1.0)
         read = lambda status, headers, pieces: (status, b"".join(pieces))  # noqa: E731
-        found.append(await straight.post("/path", bytes(1 << 16), [], read))
+        found.append(await straight.post("/path", lambda: bytes(1 << 16), [], read, same))
         straight.close()
 
     asyncio.run(main())
@@ -152,7 +157,7 @@ def test_a_request_that_is_given_up_ends_at_once(server: Answers) -> None:
         straight = Straight("127.0.0.1", server.port, None, [], 30.0)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await straight.post("/path", b"END", [], lambda *a: b"".join(a[2]))
+                await straight.post("/path", lambda: b"END", [], lambda *a: b"".join(a[2]), same)
         straight.close()
 
     start = time.monotonic()

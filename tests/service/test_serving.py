@@ -296,6 +296,40 @@ def test_a_body_that_does_not_come_is_given_up(served: Process, alice: str, raw:
         assert time.monotonic() - start < 8
 
 
+def test_a_body_may_come_in_pieces_for_longer_than_each_may_take(served: Process, alice: str, raw: Raw) -> None:
+    """Nor does it matter how they are cut, or whether the next request comes with the last one."""
+    session, host, body = raw.session(), httpx.URL(served.url), raw.body()
+
+    def head(key: str, length: str) -> bytes:
+        return (
+            f"POST /v1/sessions/{session}/evaluate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice}\r\n"
+            f"Idempotency-Key: {key}\r\n{length}\r\n\r\n"
+        ).encode()
+
+    def answers(*pieces: bytes, pause: float = 0.0, count: int = 1) -> list[bytes]:
+        with socket.create_connection((host.host, host.port or 0), timeout=10) as line:
+            for piece in pieces:
+                line.sendall(piece)
+                time.sleep(pause)
+            found = list[bytes]()
+            with line.makefile("rb") as stream:
+                for _ in range(count):
+                    told = dict(part.lower().split(b": ") for part in iter(stream.readline, b"\r\n") if b": " in part)
+                    found.append(stream.read(int(told[b"content-length"])))
+            return found
+
+    length, each = f"Content-Length: {len(body)}", -(-len(body) // 6)
+    first = "0" * 16
+    parts = [body[at : at + each] for at in range(0, len(body), each)]
+    (slowly,) = answers(head(first, length), *parts, pause=0.3)
+    assert slowly == raw.evaluate(session, body, first).content and slowly[8:15] == b"SLOTBOX"
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    chunked = head(first, "Transfer-Encoding: chunked") + chunks
+    second = head("1" * 16, length) + body
+    one, two, three = answers(chunked + second + second, count=3)
+    assert one == slowly and two == three and two[8:15] == b"SLOTBOX"
+
+
 @pytest.mark.parametrize("first", [b"", b"GET", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
 def test_half_a_head_holds_no_connection(served: Process, first: bytes) -> None:
     """Nor nothing at all, nor half of a second request; a byte now and then does not help."""
