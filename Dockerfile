@@ -7,7 +7,8 @@
 
 FROM python:3.11.13-slim-bookworm AS build
 WORKDIR /source
-COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY pyproject.toml hatch_build.py requirements.lock README.md LICENSE ./
+COPY docs docs
 COPY grammar grammar
 COPY programs programs
 COPY slotlang slotlang

@@ -76,6 +76,23 @@ def test_the_wheel_holds_templates_and_puzzles_without_solutions(wheel):
     assert len(solutions) == len(PUZZLES) and not texts & set(solutions)
 
 
+def test_the_wheel_holds_the_pages_of_the_documents(wheel, tmp_path):
+    files = zipfile.ZipFile(wheel)
+    inside = {name for name in files.namelist() if name.startswith("slotlang/docs/") and name.endswith(".md")}
+    pages = sorted((ROOT / "docs").glob("*.md"))
+    assert inside == {f"slotlang/docs/{path.name}" for path in pages}
+    assert all(files.read(f"slotlang/docs/{path.name}") == path.read_bytes() for path in pages)
+    assert not [name for name in files.namelist() if "pictures/" in name or "/make_" in name]
+    # and the command finds them, away from the checkout
+    target = tmp_path / "site"
+    files.extractall(target)
+    env = {**os.environ, "PYTHONPATH": str(target)}
+    said = run(sys.executable, "-m", "slotlang", "docs", "docs/proof.md", cwd=tmp_path, env=env)
+    assert said == (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
+    folder = "import slotlang.docs as d; print(d._folder())"
+    assert run(sys.executable, "-c", folder, cwd=tmp_path, env=env).strip() == str(target / "slotlang" / "docs")
+
+
 def test_the_wheel_says_what_it_is(wheel):
     files = zipfile.ZipFile(wheel)
     (metadata,) = [files.read(n).decode() for n in files.namelist() if n.endswith(".dist-info/METADATA")]

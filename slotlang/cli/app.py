@@ -13,6 +13,7 @@ from slotlang.cli.adapters import adapter_app
 from slotlang.cli.clients import client_app
 from slotlang.cli.completion import prepare, script
 from slotlang.cli.counting import calibrate, compare, cost
+from slotlang.cli.documents import docs
 from slotlang.cli.editing import lsp
 from slotlang.cli.fitting import fitting_streams
 from slotlang.cli.making import lower, run
@@ -91,6 +92,7 @@ for _function in (
     view,
     fmt,
     explain,
+    docs,
     graph,
     lsp,
     serve,

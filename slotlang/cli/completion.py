@@ -59,6 +59,16 @@ def template_names(incomplete: str) -> list[tuple[str, str]]:
     return [(name, what) for name, what in TEMPLATES.items() if name.startswith(incomplete)]
 
 
+def page_names(incomplete: str) -> list[tuple[str, str]]:
+    """Pages of the documents with their titles."""
+    from slotlang import docs
+
+    try:
+        return [(name, docs.page(name).title) for name in docs.page_names() if name.startswith(incomplete)]
+    except SlotError:
+        return []
+
+
 def code_names(incomplete: str) -> list[tuple[str, str]]:
     """Codes of diagnostics with their titles."""
     from slotlang.diagnostics import EXPLANATIONS

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 
-_WITHOUT_ARRAYS = ("explain", "fmt", "recheck")
+_WITHOUT_ARRAYS = ("docs", "explain", "fmt", "recheck")
 """Commands that need no numpy."""
 
 _STATUS = {"SL511": FAILED}

@@ -79,6 +79,7 @@ def test_names_are_completed(shell: str, folder: Path) -> None:
         ("slotlang new mine --template co", ["column"]),
         ("slotlang check m", ["mine.slot", "more.slot"]),
         ("slotlang explain SL01", ["SL010", "SL011"]),
+        ("slotlang docs syn", ["synth", "synth-grid"]),
     ],
 )
 def test_what_is_completed(words: str, found: list[str], folder: Path) -> None:

@@ -45,6 +45,7 @@ STYLED = {
     "run": ("run", RANKS[0], *SMALL),
     "puzzle": ("puzzle",),
     "explain": ("explain", "SL204"),
+    "docs": ("docs", "threats"),
     "help": ("check", "--help"),
     "bad input": ("cost", RANKS[0], "--set", "d=7"),
 }
