@@ -109,7 +109,9 @@ class Server:
         evaluated, seconds, _ = self._compute(dict(inputs), keys, team)
         return evaluated, seconds
 
-    def _gated(self, ranks: Mapping[str, Sequence[int]] | None) -> Weights:
+    def weights_for(self, ranks: Mapping[str, Sequence[int]] | None) -> Weights:
+        """The weights with these ranks alone: by result, those that are on, ascending; all of results that are not
+        named. They are encoded now where the gates do not hold them. Raises Rejected."""
         if not ranks:
             return self.weights
         if self.gates is None:
@@ -125,11 +127,15 @@ class Server:
         *,
         ranks: Mapping[str, Sequence[int]] | None = None,
     ) -> Answer:
-        """The encrypted results of a client's encrypted inputs. ``team``: one that the engine made, whose helpers share
-        the work. ``ranks``: by result, those that are on, ascending; all of results that are not named. Raises
-        Rejected."""
+        """The encrypted results of a client's encrypted inputs. ``team``: one that the engine of the weights made, and
+        whose helpers share the work. ``ranks``: as ``weights_for`` takes them. Raises Rejected."""
         keys.check(self.module)
-        weights = self._gated(ranks)
+        return self.evaluate_with(self.weights_for(ranks), upload, keys, team)
+
+    def evaluate_with(self, weights: Weights, upload: bytes, keys: EvaluationKeys, team: Team | None = None) -> Answer:
+        """``evaluate`` with what ``weights_for`` gave, so that many evaluations ask for it once. ``team``: one that the
+        engine of these weights made. Raises Rejected."""
+        keys.check(self.module)
         start = time.perf_counter()
         box = self._opened(upload)
         inputs = self._load(box, weights.engine)
@@ -162,12 +168,17 @@ class Server:
         return evaluated, time.perf_counter() - start, masking
 
     def evaluate_many(
-        self, uploads: Iterable[bytes], keys: EvaluationKeys, done: Callable[[int], None] = lambda count: None
+        self,
+        uploads: Iterable[bytes],
+        keys: EvaluationKeys,
+        done: Callable[[int], None] = lambda count: None,
+        *,
+        ranks: Mapping[str, Sequence[int]] | None = None,
     ) -> list[Answer]:
-        """``evaluate`` of each upload, in order; ``done`` is called with the number of answers so far. ``Pool`` does
-        the same in several threads. Raises Rejected."""
-        answers: list[Answer] = []
+        """``evaluate`` of each upload, in order, all with the same ranks; ``done`` is called with the number of answers
+        so far. ``Pool`` does the same in several threads. Raises Rejected."""
+        answers, weights = list[Answer](), self.weights_for(ranks)
         for upload in uploads:
-            answers.append(self.evaluate(upload, keys))
+            answers.append(self.evaluate_with(weights, upload, keys))
             done(len(answers))
         return answers

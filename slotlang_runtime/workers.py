@@ -9,12 +9,13 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from slotlang_runtime.engine import Team
 from slotlang_runtime.errors import BAD_ARGUMENT, Rejected, WorkerFailed
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.server import Answer, Server
+from slotlang_runtime.weights import Weights
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -26,11 +27,11 @@ def check_workers(count: object) -> None:
 
 
 class _Batch:
-    """The uploads of one call, their answers as they come, the teams that compute them, and whether anybody still waits
-    for them."""
+    """The uploads of one call and the weights that it takes, their answers as they come, the teams that compute them,
+    and whether anybody still waits for them."""
 
-    def __init__(self, uploads: list[bytes], workers: int) -> None:
-        self.uploads = uploads
+    def __init__(self, uploads: list[bytes], weights: Weights, workers: int) -> None:
+        self.uploads, self.weights = uploads, weights
         self.answers: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
         self.stopped = False
         self.seconds = [0.0] * workers
@@ -105,13 +106,19 @@ class Pool:
         """The number of threads."""
         return len(self._threads)
 
-    def evaluate(self, uploads: Iterable[bytes], done: Callable[[int], None] = lambda count: None) -> list[Answer]:
-        """``Server.evaluate`` of each upload, in order; ``done`` is called with the number of answers so far. Raises
-        what an evaluation raises; evaluations that have not begun are then left out. Raises WorkerFailed after
-        ``close``."""
+    def evaluate(
+        self,
+        uploads: Iterable[bytes],
+        done: Callable[[int], None] = lambda count: None,
+        *,
+        ranks: Mapping[str, Sequence[int]] | None = None,
+    ) -> list[Answer]:
+        """``Server.evaluate`` of each upload, in order, all with the same ranks; ``done`` is called with the number of
+        answers so far. Weights of a gate that is not held are encoded first, in the thread that calls. Raises what an
+        evaluation raises; evaluations that have not begun are then left out. Raises WorkerFailed after ``close``."""
         if not self._threads:
             raise WorkerFailed("these workers have ended")
-        batch = _Batch(list(uploads), self.workers)
+        batch = _Batch(list(uploads), self.server.weights_for(ranks), self.workers)
         try:
             for _ in self._threads if batch.uploads else ():
                 self._work.put(batch)
@@ -148,10 +155,10 @@ class Pool:
     def _answer(self, batch: _Batch, number: int) -> Answer | BaseException:
         # the last ones get help from workers that find no more
         last = len(batch.uploads) - number < self.workers
-        team = self.server.engine.team() if last and _CORES > 1 else None
+        team = batch.weights.engine.team() if last and _CORES > 1 else None
         batch.started(team)
         try:
-            return self.server.evaluate(batch.uploads[number], self.keys, team)
+            return self.server.evaluate_with(batch.weights, batch.uploads[number], self.keys, team)
         except BaseException as problem:
             return problem
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from served import RANK, SCALING, TOKENS, D, in_blocks
 
 from slotlang.api import load, loads, lower
 from slotlang.emit.loaded import load_module
-from slotlang_runtime import Client, EvaluationKeys, Gates, Rejected, SecretKey, Server, Weights
+from slotlang_runtime import Client, EvaluationKeys, Gates, Pool, Rejected, SecretKey, Server, Weights
 from slotlang_runtime.module import Module
 from slotlang_runtime.ranks import ranked
 from slotlang_runtime.server import Answer
@@ -72,6 +72,38 @@ def test_half_of_the_ranks_take_half_of_the_work_whichever_they_are(world: World
     assert half["plain_products"] == whole["plain_products"] // 2
     # rotations by doubling of one of two intermediate results
     assert half["rotations"] == whole["rotations"] // 2 > 0
+
+
+def test_many_evaluations_share_one_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a row and in threads: the answers are those of one by one, and weights are encoded once."""
+    world, encoded = World(), list[Any]()
+    uploads = [world.client.encrypt(x=X * factor) for factor in (1.0, 0.5, -1.0)]
+    encode = world.gates.encoded
+    monkeypatch.setattr(world.gates, "encoded", lambda gate: encoded.append(gate) or encode(gate))
+    # not even where no gate is kept
+    world.gates.memory = 0
+    ranks = {"y0": [0, 2]}
+    row = world.server.evaluate_many(uploads, world.keys, ranks=ranks)
+    assert encoded == [(("y0", (0, 2)),)]
+    world.gates.weights((("y0", (1,)),))
+    with Pool(world.server, world.keys, 2) as pool:
+        threads = pool.evaluate(uploads, ranks=ranks)
+        assert len(encoded) == 3
+        # the next call has all ranks again
+        assert pool.evaluate(uploads[:1])[0].counts == world.answer().counts
+    alone = [world.server.evaluate(upload, world.keys, ranks=ranks) for upload in uploads]
+    for answers in (row, threads, alone):
+        for factor, answer in zip((1.0, 0.5, -1.0), answers, strict=True):
+            assert np.abs(world.client.decrypt(answer.data) - factor * update([0, 2])).max() < 1e-3
+            assert answer.counts == alone[0].counts != world.answer().counts
+
+
+def test_many_evaluations_refuse_ranks_that_are_not_there(world: World) -> None:
+    with Pool(world.server, world.keys, 1) as pool:
+        for evaluate in (lambda **more: world.server.evaluate_many([], world.keys, **more), partial(pool.evaluate, [])):
+            assert evaluate(ranks=None) == []
+            with pytest.raises(Rejected, match="has no rank 4"):
+                evaluate(ranks={"y0": [4]})
 
 
 def test_three_ranks_of_four_need_all_blocks(world: World) -> None:

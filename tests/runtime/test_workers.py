@@ -10,7 +10,7 @@ import pytest
 import worlds
 
 from slotlang.planning.target import Hide, KernelChoice
-from slotlang_runtime import EvaluationKeys, Rejected, WorkerFailed, workers
+from slotlang_runtime import EvaluationKeys, Rejected, Weights, WorkerFailed, workers
 from slotlang_runtime.kernels.team import Team
 from slotlang_runtime.workers import Pool, check_workers
 
@@ -211,13 +211,13 @@ def test_a_refused_upload_ends_the_call_and_no_worker() -> None:
 def test_what_is_left_of_a_refused_call_is_not_evaluated() -> None:
     world = World()
     began: list[bytes] = []
-    evaluate = world.server.evaluate
+    evaluate = world.server.evaluate_with
 
-    def slow(upload: bytes, keys: EvaluationKeys, team: Any) -> Any:
+    def slow(weights: Weights, upload: bytes, keys: EvaluationKeys, team: Any) -> Any:
         began.append(upload)
-        return evaluate(upload, keys, team)
+        return evaluate(weights, upload, keys, team)
 
-    world.server.evaluate = slow  # type: ignore[method-assign]
+    world.server.evaluate_with = slow  # type: ignore[method-assign]
     with Pool(world.server, world.keys, 1) as pool:
         with pytest.raises(Rejected):
             pool.evaluate([b"no upload", *world.uploads])
