@@ -29,6 +29,8 @@ from slotlang_runtime.wire import pack
 
 _UNKNOWN = 10.0
 """Milliseconds of an evaluation of which the build says nothing."""
+_ENCODING = 2.0
+"""Milliseconds of encoding one plaintext for a gate, before any was encoded: docs/adapters.md has 0.9 to 1.8."""
 _REMEMBERED = 16
 """Evaluations of a program whose mean is what the next one is expected to take, about."""
 
@@ -48,6 +50,7 @@ class Adapter:
     uses: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     _seconds: dict[str, float] = field(default_factory=dict, repr=False)
+    _encoding: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def version(self) -> str:
@@ -74,8 +77,16 @@ class Adapter:
 
     def took(self, group: Group, seconds: float) -> None:
         """Learn what an evaluation took. Of two threads that call it at once, one may be forgotten."""
-        known = self._seconds.get(group.program, seconds)
-        self._seconds[group.program] = known + (seconds - known) / _REMEMBERED
+        _learn(self._seconds, group.program, seconds)
+
+    def expected_encoding(self, group: Group) -> float:
+        """Seconds that encoding the weights for a new gate is expected to take, as the last ones of its program did."""
+        plaintexts = len(self.programs[group.program].encoded())
+        return self._encoding.get(group.program) or plaintexts * _ENCODING / 1e3
+
+    def encoded(self, group: Group, seconds: float) -> None:
+        """Learn what encoding the weights for a gate took."""
+        _learn(self._encoding, group.program, seconds)
 
     def program(self, group: Group) -> Placed:
         """The file of a group's program."""
@@ -111,6 +122,11 @@ class Adapter:
         if len(numbers) > 1:
             raise Refusal(MALFORMED, "the modules of an item are not of one group: ask for each group by itself")
         return self.manifest.groups[numbers.pop()]
+
+
+def _learn(means: dict[str, float], program: str, seconds: float) -> None:
+    known = means.get(program, seconds)
+    means[program] = known + (seconds - known) / _REMEMBERED
 
 
 class Adapters:

@@ -19,7 +19,7 @@ import hashlib
 import logging
 import pickle
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from slotlang import __version__
 from slotlang.diagnostics import SlotError, error
 from slotlang.files import reason_of
 from slotlang.service.addresses import is_loopback
-from slotlang.service.evaluator import Done, Hashes, Job, Kind, Station
+from slotlang.service.evaluator import Done, Gated, Hashes, Job, Kind, Station
 from slotlang.service.problems import BUSY, Refusal, refusal
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.ranks import Gate
@@ -58,6 +58,8 @@ _CONNECTIONS = 8192
 """To workers, at a time; those that are idle are closed first."""
 _LOOK = 1.0
 """Seconds between two looks at which workers there are."""
+_GATES = 1000
+"""Gates that are remembered as evaluated with, so that encoding is not expected for them."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class Workers:
         self._refused: dict[str, str] = {}
         self._orders: dict[str, list[str]] = {}
         self._busy: Counter[str] = Counter()
+        self._gates: OrderedDict[Gated, None] = OrderedDict()
 
     @property
     def width(self) -> int:
@@ -273,6 +276,16 @@ class Workers:
             _LOG.error("SL585: the worker %s is not used: it %s", worker, why)
         return not why
 
+    def holds(self, gated: Gated) -> bool:
+        """Whether a worker evaluated with these weights not long ago: it may have given them up since."""
+        return gated in self._gates
+
+    def _noted(self, gated: Gated) -> None:
+        self._gates[gated] = None
+        self._gates.move_to_end(gated)
+        if len(self._gates) > _GATES:
+            self._gates.popitem(last=False)
+
     def _place(self, weights: str, avoided: Collection[str]) -> str | None:
         """The worker for a job with these weights; None where there is none."""
         order = self._orders.get(weights)
@@ -331,6 +344,8 @@ class Workers:
             )
             match found:
                 case Done():
+                    if job.gated is not None:
+                        self._noted(job.gated)
                     return found
                 case Lacking(kind):
                     # what it was given before it holds by now, unless it holds too little for one job

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from slotlang.service.adapters import Adapter, Adapters
 from slotlang.service.answers import Answers, Stored
-from slotlang.service.evaluator import Done, Evaluator, Job, Placed, Threads
+from slotlang.service.evaluator import Done, Evaluator, Gated, Job, Placed, Threads
 from slotlang.service.fields import Wrong
 from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File, Group
@@ -114,6 +115,7 @@ class Evaluations:
         self.token_rate = Rate(limits.tokens_per_minute / 60, limits.tokens_per_minute)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._encoding: Counter[Gated] = Counter()
 
     async def begin(self, tenant: Tenant, session: Session, key: str, body: bytes) -> Run:
         """Start a request, or find the one that this one repeats. Raises Refusal and Rejected."""
@@ -191,15 +193,19 @@ class Evaluations:
         number: int,
         item: Item,
     ) -> bytes:
-        seconds = self.metrics.seconds
+        seconds, encoding = self.metrics.seconds, 0.0
 
         def kept(done: Done) -> bytes:
             """The part, stored before any of it is sent."""
+            nonlocal encoding
+            encoding = done.encoding
             with seconds["store"].time():
                 data = answer_frame(adapter.name, adapter.version, number, item, done.results)
                 self.answers.store(stored, number, data)
             seconds["load"].observe(done.loading)
             seconds["evaluate"].observe(done.evaluating)
+            if encoding:
+                adapter.encoded(group, encoding)
             if job.gate:
                 self.metrics.gated.inc()
                 self.metrics.skipped.inc(done.skipped)
@@ -207,23 +213,45 @@ class Evaluations:
                 adapter.took(group, done.evaluating)
             return data
 
-        async with self.queue.turn(tenant.name, adapter.expected(group)) as waited:
-            seconds["wait"].observe(waited)
-            try:
-                if isinstance(self.evaluator, Threads):
-                    # one way to a thread and back
-                    data = await self.evaluator.evaluate_then(job, kept)
-                else:
-                    done = await self.evaluator.evaluate(job)
-                    data = await asyncio.to_thread(kept, done)
-            except Refusal as problem:
-                if problem.code == NO_KEYS:
-                    _LOG.warning("keys of a session are damaged, and are asked for again")
-                    self.store.forget_keys(session)
-                raise
+        with self._to_encode(job) as is_new:
+            expected = adapter.expected_encoding(group) if is_new else 0.0
+            async with self.queue.turn(tenant.name, adapter.expected(group) + expected) as waited:
+                seconds["wait"].observe(waited)
+                data = await self._evaluated(session, job, kept)
+                self.queue.settle(tenant.name, encoding - expected)
         self.metrics.evaluations.inc()
         self.metrics.tokens.inc(group.tokens)
         return data
+
+    @contextmanager
+    def _to_encode(self, job: Job) -> Iterator[bool]:
+        """Within, an evaluation of this job waits and runs: whether it is the one that has to encode the weights for
+        its gate, being the first of those under way that need them."""
+        gated = job.gated
+        if gated is None:
+            yield False
+            return
+        self._encoding[gated] += 1
+        try:
+            yield self._encoding[gated] == 1 and not self.evaluator.holds(gated)
+        finally:
+            self._encoding[gated] -= 1
+            if not self._encoding[gated]:
+                del self._encoding[gated]
+
+    async def _evaluated(self, session: Session, job: Job, kept: Callable[[Done], bytes]) -> bytes:
+        """The part, evaluated and ``kept``."""
+        try:
+            if isinstance(self.evaluator, Threads):
+                # one way to a thread and back
+                return await self.evaluator.evaluate_then(job, kept)
+            done = await self.evaluator.evaluate(job)
+            return await asyncio.to_thread(kept, done)
+        except Refusal as problem:
+            if problem.code == NO_KEYS:
+                _LOG.warning("keys of a session are damaged, and are asked for again")
+                self.store.forget_keys(session)
+            raise
 
     def _left(self, name: str, run: Run) -> None:
         # the next run of this request may have begun

@@ -44,6 +44,8 @@ class Placed:
 Kind = Literal["program", "weights", "keys", "gates"]
 Hashes: TypeAlias = Mapping[Kind, str]
 """What a job is about: the SHA-256 of each."""
+Gated: TypeAlias = tuple[str, str, Gate]
+"""What the weights for a gate are known by: the SHA-256 of program and of weights in the clear, and the gate."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class Job:
     def hashes(self) -> Hashes:
         """What it is about."""
         return {kind: placed.file.sha256 for kind, placed in self._placed().items()}
+
+    @property
+    def gated(self) -> Gated | None:
+        """What its weights are known by, where some ranks are off."""
+        return _gated(self.hashes, self.gate) if self.gate else None
 
     def _placed(self) -> dict[Kind, Placed]:
         found: dict[Kind, Placed] = {"program": self.program, "weights": self.weights, "keys": self.keys}
@@ -81,15 +88,21 @@ class Job:
             raise Refusal(NO_KEYS, "the keys of this session are damaged", hint="send them again") from None
 
 
+def _gated(hashes: Hashes, gate: Gate) -> Gated:
+    return hashes["program"], hashes["gates"], gate
+
+
 @dataclass(frozen=True)
 class Done:
     """The results of a job, and the seconds that loading, and evaluating with reading and writing of bytes, took.
-    ``skipped``: products that its gate left out."""
+    ``skipped``: products that its gate left out. ``encoding``: the seconds of loading in which the weights for its gate
+    were encoded; 0 where they were held."""
 
     results: bytes = field(repr=False)
     loading: float
     evaluating: float
     skipped: int = 0
+    encoding: float = 0.0
 
 
 class Evaluator(Protocol):
@@ -101,6 +114,9 @@ class Evaluator(Protocol):
 
     async def start(self) -> None:
         """Get ready. Raises ``SlotError``."""
+
+    def holds(self, gated: Gated) -> bool:
+        """Whether the weights for a gate are encoded already, as far as is known here."""
 
     async def evaluate(self, job: Job) -> Done:
         """Evaluate. Raises Rejected, SlotError and Refusal."""
@@ -159,24 +175,34 @@ class Station:
             # as they came, and as kernels read them: both polynomials
             return made, len(data) + 2 * words_bytes(made.ring, len(data))
 
-        held = self._gated(module, hashes, gate, load) if gate else self._server(module, hashes, load)
-        with held as evaluating, self.keys.use(hashes["keys"], own_keys) as keys:
+        encoding = list[float]()
+        held = self._gated(module, hashes, gate, load, encoding) if gate else self._server(module, hashes, load)
+        # keys first: where they are lacking, nothing was encoded in vain, or is told of no more
+        with self.keys.use(hashes["keys"], own_keys) as keys, held as evaluating:
             loaded = time.perf_counter()
             # a part of a request's bytes as it lies there
             answer = evaluating.evaluate(upload, keys)  # type: ignore[arg-type]
             skipped = max(0, module.counts.get("plain_products", 0) - answer.counts["plain_products"]) if gate else 0
-            return Done(answer.data, loaded - start, time.perf_counter() - loaded, skipped)
+            return Done(answer.data, loaded - start, time.perf_counter() - loaded, skipped, sum(encoding))
+
+    def holds(self, gated: Gated) -> bool:
+        """Whether the weights for a gate are encoded already."""
+        return self.servers.holds(gated)
 
     def _gated(
-        self, module: Module, hashes: Hashes, gate: Gate, load: Callable[[Kind], bytes]
+        self, module: Module, hashes: Hashes, gate: Gate, load: Callable[[Kind], bytes], encoding: list[float]
     ) -> AbstractContextManager[Server]:
-        """A server with the weights for a gate. Whoever asks for many gates takes nobody's pinned room."""
+        """A server with the weights for a gate. Whoever asks for many gates takes nobody's pinned room. ``encoding``
+        gets the seconds that this takes where they are not held."""
 
         def server() -> tuple[Server, int]:
-            weights = Gates.from_bytes(module, load("gates")).encoded(gate)
-            return Server(weights), weights.memory_bytes
+            data, start = load("gates"), time.perf_counter()
+            weights = Gates.from_bytes(module, data).encoded(gate)
+            made = Server(weights), weights.memory_bytes
+            encoding.append(time.perf_counter() - start)
+            return made
 
-        return self.servers.use((hashes["program"], hashes["gates"], gate), server, pin=False)
+        return self.servers.use(_gated(hashes, gate), server, pin=False)
 
     @contextmanager
     def _server(self, module: Module, hashes: Hashes, load: Callable[[Kind], bytes]) -> Iterator[Server]:
@@ -222,6 +248,10 @@ class Threads:
 
     async def start(self) -> None:
         """Threads start when they are needed."""
+
+    def holds(self, gated: Gated) -> bool:
+        """Whether the weights for a gate are encoded already."""
+        return self.station.holds(gated)
 
     async def evaluate(self, job: Job) -> Done:
         """Evaluate in a thread that is free."""

@@ -93,6 +93,12 @@ class Queue:
             self._clocks = {name: ahead for name, ahead in self._clocks.items() if ahead > now - _CREDIT}
         return max(now, own)
 
+    def settle(self, tenant: str, seconds: float) -> None:
+        """Put a tenant's clock forward, or back, by seconds that an evaluation took beyond what its turn was asked for.
+        Call it within the turn."""
+        if seconds:
+            self._rank(tenant, seconds, self.clock())
+
     async def _wait(self, tenant: str, rank: float) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._places, _Place(rank, next(self._numbers), turn))

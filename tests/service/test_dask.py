@@ -210,6 +210,7 @@ def test_a_worker_asks_for_the_weights_in_the_clear_for_a_gate(tmp_path: Path) -
     x, group = np.random.default_rng(1).standard_normal((D, 2)), adapter.manifest.groups[0]
     placed = Placed(tmp_path, File("keys", hashlib.sha256(keys).hexdigest()))
     upload, pool = crypto.encrypt(client.groups[0], x), Pretended(A)
+    encoded = []
     for ranks in ((1,), (1,), (0, 2)):
         item = Item("0", (LAYERS[0],), {LAYERS[0]: ranks})
         job = Job(adapter.program(group), adapter.weights(group), placed, upload, *adapter.gates(group, item))
@@ -217,8 +218,21 @@ def test_a_worker_asks_for_the_weights_in_the_clear_for_a_gate(tmp_path: Path) -
         (y,) = crypto.decrypt(client.groups[0], done.results)
         assert np.abs(y.T - update_of(LAYERS[0], x.T, ranks=list(ranks))).max() < 1e-3
         assert done.skipped == 4
+        encoded.append(done.encoding > 0)
+    # told with the results, though keys were lacking too
+    assert encoded == [True, False, True]
     given = Counter(kind for _, kind, _ in pool.given)
     assert given["gates"] == 2 and given["weights"] == 0
+
+
+def test_gates_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask, "_GATES", 2)
+    workers = Workers(Scheduler("tcp://127.0.0.1:1"), Memory(1, 1), 1.0)
+    gates = [("program", "gates", (("y", (rank,)),)) for rank in range(3)]
+    for gate in (*gates[:2], gates[0], gates[2]):
+        workers._noted(gate)
+    # the one that was used longest ago is forgotten
+    assert [workers.holds(gate) for gate in gates] == [True, False, True]
 
 
 def test_what_a_client_did_wrong_is_not_tried_again(world: World) -> None:

@@ -16,7 +16,7 @@ from served import LAYERS, D, build, update_of
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.service.adapters import Adapters
 from slotlang.service.evaluations import Run
-from slotlang.service.evaluator import Done, Job, Placed, Station
+from slotlang.service.evaluator import Done, Gated, Job, Placed, Station, Threads
 from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File
 from slotlang.service.problems import Refusal, refusal
@@ -32,7 +32,8 @@ KEY = "k" * 16
 
 
 class Slow:
-    """An evaluator that ends when it is told to."""
+    """An evaluator that ends when it is told to. ``held``: gates of which it has the weights; others it encodes, which
+    takes ``encoding`` seconds, it says."""
 
     width = 2
 
@@ -40,13 +41,20 @@ class Slow:
         pass
 
     def __init__(self) -> None:
-        self.begun = 0
+        self.begun, self.encoding = 0, 0.0
         self.go = asyncio.Event()
+        self.held = set[Gated]()
+
+    def holds(self, gated: Gated) -> bool:
+        return gated in self.held
 
     async def evaluate(self, job: Job) -> Done:
         self.begun += 1
         await self.go.wait()
-        return Done(bytes(job.upload[:4]), 0.0, 0.0)
+        new = job.gated is not None and job.gated not in self.held
+        if job.gated is not None:
+            self.held.add(job.gated)
+        return Done(bytes(job.upload[:4]), 0.0, 0.0, encoding=self.encoding if new else 0.0)
 
     async def close(self) -> None:
         pass
@@ -75,8 +83,8 @@ class World:
         made = self.service.store.create("alice", "tiny", name, len(keys), 100.0)
         self.session = self.service.store.append(made, 0, keys, lambda data: None)
 
-    def body(self, *modules: str) -> bytes:
-        items = tuple(Item("0", (module,)) for module in modules)
+    def body(self, *modules: str, ranks: tuple[int, ...] | None = None) -> bytes:
+        items = tuple(Item("0", (module,), {} if ranks is None else {module: ranks}) for module in modules)
         return Request("tiny", self.version, items, {"0": b"upload"}).to_bytes()
 
     async def begin(self, body: bytes, key: str = KEY) -> Run:
@@ -229,6 +237,95 @@ def test_a_queue_keeps_nothing_of_who_left() -> None:
         done.set()
         await holding
         assert queue.running == 0 and not queue._places and not queue._under_way
+
+    asyncio.run(main())
+
+
+def test_a_turn_is_settled_by_what_it_took() -> None:
+    async def main() -> None:
+        now = [100.0]
+        queue = Queue(lambda: 2, Limits(), lambda: now[0])
+        for beyond in (0.0, 3.0, -1.0):
+            before = queue._clocks.get("a", 99.5)
+            async with queue.turn("a", 1.0), queue.turn("b", 1.0):
+                queue.settle("a", beyond)
+            # two tenants on two threads
+            assert queue._clocks["a"] == pytest.approx(before + 0.5 + beyond)
+
+    asyncio.run(main())
+
+
+def test_a_turn_counts_the_encoding_of_weights_for_a_new_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for all evaluations under way that need them, and not where they are held; in the end as it took."""
+    build(tmp_path / "service", gates=True)
+    priced, settled = list[float](), list[float]()
+    turn, settle = Queue.turn, Queue.settle
+    monkeypatch.setattr(Queue, "turn", lambda q, tenant, seconds: priced.append(seconds) or turn(q, tenant, seconds))
+    monkeypatch.setattr(Queue, "settle", lambda q, tenant, more: settled.append(more) or settle(q, tenant, more))
+
+    async def main() -> None:
+        world = World(tmp_path / "service", tmp_path / "state")
+        await world.start()
+        adapter = world.service.adapters.get(ALICE, "tiny")
+        group, plaintexts = adapter.manifest.groups[0], len(adapter.programs["square"].encoded())
+        each, first = adapter.expected(group), adapter.expected_encoding(group)
+        # before any was encoded: some milliseconds for each plaintext
+        assert plaintexts * 1e-3 < first < plaintexts * 1e-2
+        numbers = iter(range(100))
+
+        async def asked(*bodies: bytes) -> list[float]:
+            """The prices of requests that are under way together, beside that of their evaluation."""
+            priced.clear()
+            settled.clear()
+            world.evaluator.go.clear()
+            runs = [await world.begin(body, f"key-{next(numbers):020}") for body in bodies]
+            await asyncio.sleep(0.01)
+            world.evaluator.go.set()
+            await asyncio.gather(*map(whole, runs))
+            return [round(seconds - each, 9) for seconds in priced]
+
+        new, other = world.body(LAYERS[0], ranks=(1,)), world.body(LAYERS[0], ranks=(0, 2))
+        world.evaluator.encoding = 0.7
+        assert await asked(world.body(LAYERS[0]), new, new) == [0, pytest.approx(first), 0]
+        assert sorted(settled) == [0, 0, pytest.approx(0.7 - first)]
+        # the last one took 0.7 s, and so may the next
+        assert await asked(new, other, other) == [0, 0.7, 0] and settled == [0, 0, 0]
+        assert await asked(other) == [0]
+        # all ranks of a module are no gate, and another module has weights of its own
+        assert await asked(world.body(LAYERS[0], ranks=(0, 1, 2, 3)), world.body(LAYERS[1], ranks=(1,))) == [0, 0.7]
+        # what was given up meanwhile is paid for afterwards
+        monkeypatch.setattr(world.evaluator, "holds", lambda gated: True)
+        world.evaluator.held.clear()
+        assert await asked(new) == [0] and settled == [0.7]
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_threads_know_which_gates_they_hold(tmp_path: Path) -> None:
+    build(tmp_path / "service", gates=True)
+    station = Station(1 << 30, 1 << 30)
+    adapters = Adapters(tmp_path / "service", station)
+    asyncio.run(adapters.scan())
+    adapter = adapters.get(ALICE, "tiny")
+    client = Adapter.from_bytes(adapter.client)
+    crypto, group = Crypto(client, SecretKey(client.ring)), adapter.manifest.groups[0]
+    keys = crypto.evaluation_keys()
+    (tmp_path / "keys").write_bytes(keys)
+    placed = Placed(tmp_path, File("keys", hashlib.sha256(keys).hexdigest()))
+    upload = crypto.encrypt(client.groups[0], np.ones((D, 2)))
+
+    async def main() -> None:
+        evaluator = Threads(station, 1)
+        for ranks, new in (((1,), True), ((1,), False), ((2,), True), (None, False)):
+            item = Item("0", (LAYERS[0],), {} if ranks is None else {LAYERS[0]: ranks})
+            job = Job(adapter.program(group), adapter.weights(group), placed, upload, *adapter.gates(group, item))
+            assert (job.gated is None) == (ranks is None)
+            assert job.gated is None or evaluator.holds(job.gated) != new
+            done = await evaluator.evaluate(job)
+            assert (done.encoding > 0) == new and done.encoding <= done.loading
+            assert job.gated is None or evaluator.holds(job.gated)
+        await evaluator.close()
 
     asyncio.run(main())
 

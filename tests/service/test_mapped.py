@@ -85,7 +85,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def test_compact_weights_are_made_once_and_mapped_by_all(world: World) -> None:
     mapped = Mapped(world.files)
-    assert world.check(mapped) == ["weights", "keys"]
+    assert world.check(mapped) == ["keys", "weights"]
     assert world.file().stat().st_mode & 0o777 == 0o600
     # another process reads nothing of the adapter's weights
     assert world.check(Mapped(world.files)) == ["keys"]
@@ -119,7 +119,7 @@ def test_what_is_damaged_or_of_another_is_made_anew(world: World) -> None:
     }
     for name, data in changed.items():
         path.write_bytes(data)
-        assert world.check(Mapped(world.files)) == ["weights", "keys"], name
+        assert world.check(Mapped(world.files)) == ["keys", "weights"], name
         assert world.file().read_bytes() == whole, name
         # also by a process that had checked it before
         assert world.check(Mapped(world.files)) == ["keys"]
@@ -132,7 +132,7 @@ def test_without_room_on_the_disk_weights_are_held_in_memory(world: World, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "_write", full)
-    assert world.check(Mapped(world.files), 1) == ["weights", "keys"]
+    assert world.check(Mapped(world.files), 1) == ["keys", "weights"]
     assert not any(path.name.startswith(".") for path in world.files.iterdir())
 
 
