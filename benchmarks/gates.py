@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.adapter_build import BASE, RANK, cpu, write_llama
+from benchmarks.adapter_build import LLAMA, RANK, cpu, write_adapter
 from slotlang.adapter import read_adapter
 from slotlang.adapter.building.build import build
 from slotlang.adapter.building.work import Options, prepare
@@ -25,7 +25,7 @@ from slotlang.cost.profile import find_profile
 from slotlang.emit.loaded import load_module
 from slotlang_runtime import Client, EvaluationKeys, Gates, SecretKey, Server, Weights
 
-MODULE = BASE.removeprefix("base_model.model.") + ".0.self_attn.o_proj"
+MODULE = LLAMA.path.removeprefix("base_model.model.") + ".0.self_attn.o_proj"
 
 
 @dataclass
@@ -87,7 +87,7 @@ def main() -> None:
     x = np.random.default_rng(1).standard_normal((4096, 8))
     with tempfile.TemporaryDirectory() as folder:
         adapter = Path(folder) / "adapter"
-        write_llama(adapter, 1)
+        write_adapter(LLAMA, adapter, 1)
         found = [case for blocks in (0, 1, 2, 4) for case in cases(adapter, Path(folder), blocks)]
         for _ in range(given.rounds):
             for case in found:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from served import LAYERS, Process, build
 
-from benchmarks.adapter_build import write_llama
+from benchmarks.adapter_build import LLAMA, write_adapter
 from benchmarks.pages import markdown, rewrite
 from slotlang.adapter.building.build import build as build_adapter
 from slotlang.adapter.building.work import Options, prepare
@@ -143,7 +143,7 @@ class Direct:
 def llama(folder: Path) -> None:
     """One layer of Llama-3-8B's shapes, as a folder of a service, unless it is there."""
     if not (folder / "service" / "llama" / "manifest.json").is_file():
-        write_llama(folder / "llama", 1)
+        write_adapter(LLAMA, folder / "llama", 1)
         build_adapter(
             prepare(folder / "llama", Options(8, 1e-3), find_profile()),
             folder / "service" / "llama",

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from served import Process
 from workers_of_dask import Cluster
 
-from benchmarks.adapter_build import write_llama
+from benchmarks.adapter_build import LLAMA, write_adapter
 from benchmarks.pages import markdown, rewrite
 from benchmarks.scaling_model import Measured, Traffic, heartbeats, model
 from slotlang.client.adapter import Adapter, Crypto
@@ -177,7 +177,7 @@ def built(folder: Path) -> Path:
     service = folder / "service"
     found = list(service.glob(f"*/{FILE}"))
     if not found:
-        write_llama(folder / "llama", 1)
+        write_adapter(LLAMA, folder / "llama", 1)
         words = ["adapter", "build", str(folder / "llama"), "--tokens", "8", "--precision", "1e-3", "-o", str(service)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run([sys.executable, "-m", "slotlang", *words], check=True, env=environment)
