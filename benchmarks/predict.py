@@ -161,12 +161,12 @@ def measured(made: Plan, yardstick: Yardstick) -> Measured:
             if number >= RUNS.start and sum(seconds[name]) > SECONDS:
                 continue
             server._prepared.clear()
+            first = yardstick.now()
             before()
             if min(seconds[name], default=0.0) < SHORT:
                 # as primitives are measured: code and tables are in the caches
                 action()
                 before()
-            first = yardstick.now()
             start = time.process_time()
             action()
             seconds[name].append(time.process_time() - start)

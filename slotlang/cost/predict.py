@@ -87,6 +87,14 @@ def evaluation_calls(graph: Graph, data_primes: int, *, compiled: bool = True, p
     return calls + _calls_of(graph, alone, data_primes)
 
 
+def returning_calls(graph: Graph, data_primes: int) -> Calls:
+    """Primitives of an evaluation that are no operations of its schedule: the call itself, and its results."""
+    calls: Calls = Counter()
+    for level in graph.results().values():
+        calls["return_result", data_primes - level] += 1
+    return _with_call(calls, "evaluate", data_primes)
+
+
 def open_calls(graph: Graph, data_primes: int) -> Calls:
     """Those of the primitives that work on three polynomials, and so take half as long again."""
     return _calls_of(graph, (n for n in graph.open if graph.nodes[n].kind != "mul"), data_primes)
@@ -204,18 +212,11 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
         part, primes = "receive_part" if hidden and member in hidden.halves else "receive", data_primes - level
         part = "receive_cut" if cut and primes == 1 else part
         calls["receive_precise" if member[0] in precise else part, primes] += 1
-    # receiving a result puts its slots where one output has them
-    if (further := len(graph.outputs) - len(graph.results())) > 0:
-        calls["gather", program.slots] += PASSES * further
+    calls["collect", program.slots] += len(graph.outputs)
     for output, times in Counter(o.output for o in graph.outputs).items():
         for inside in (program.read_where(output), *output.indices):
             calls["vector", program.slots] += times * index_operations(program, inside)
     return _with_call(calls, "decrypt", data_primes)
-
-
-PASSES = 4
-"""Over the slots of a result, for a further output that reads it: places are computed and compared, and elements are
-taken and put."""
 
 
 def total(calls: Calls, degree: int, profile: Profile) -> float:
@@ -252,7 +253,7 @@ def predict(
         evaluation = seconds(calls) + seconds(open_calls(graph, data_primes)) / 2
     return Prediction(
         profile=profile.name,
-        evaluation=evaluation + seconds(adding),
+        evaluation=evaluation + seconds(adding + returning_calls(graph, data_primes)),
         encoding=seconds(encoding_calls(graph, data_primes, matrix=matrix is not None)),
         masking=seconds(making),
         encryption=seconds(encryption_calls(graph, data_primes)),

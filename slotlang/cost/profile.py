@@ -19,7 +19,7 @@ from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.parameters import DOUBLE_BITS, LARGEST_PRIME, LAZY_BITS
 
-SCHEMA = "slotlang.profile/7"
+SCHEMA = "slotlang.profile/8"
 
 PRIMITIVES: Mapping[str, str] = {
     "rotate": "rotate_vector into a new ciphertext; one key switch",
@@ -44,16 +44,18 @@ PRIMITIVES: Mapping[str, str] = {
     "mask_precise": "the same so large that they are encoded with twice the digits of a double",
     "send_real": "encode, encrypt (seeded), and put among the inputs",
     "send_complex": "the same of complex numbers",
-    "receive": "take from the results, check, decrypt, decode, and put slots where the result has them",
+    "receive": "take from the results, check, decrypt and decode",
     "receive_part": "the same, where half of c0 is sent for the real part",
     "receive_precise": "the same beside a mask that takes twice the digits, and so does decoding",
     "receive_cut": "the same of a result at one prime whose last bits were not sent",
     "load_input": "what a client sent, checked",
+    "return_result": "of an evaluation, for each result, besides its operations",
     "save_ciphertext": "of a result, whole",
     "save_part": "of a result of which the real part is read: half of c0, and c1",
     "save_cut": "the same of a result at one prime, without its last bits",
     "request_encrypt": "what encrypting takes whatever the number of ciphertexts",
     "request_read": "the same of reading them",
+    "request_evaluate": "the same of an evaluation, whatever the numbers of ciphertexts and operations",
     "request_mask": "the same of making masks",
     "request_save": "the same of writing results",
     "request_decrypt": "the same of decrypting them",
@@ -64,11 +66,12 @@ PRIMITIVES: Mapping[str, str] = {
     "load_key": "one Galois key, checked",
     "gather": "reading one tensor at computed places with numpy; the number is that of slots here and below",
     "vector": "one numpy operation, of a remainder, a sum and a product",
+    "collect": "the slots of one decrypted result, put where an output has them",
     "tensor_product": "2^18 multiplications of a product of two matrices, writing an element counted as 64",
 }
 """Names of the primitives, measured as emitted modules execute them."""
 
-BY_SLOTS = ("gather", "vector")
+BY_SLOTS = ("gather", "vector", "collect")
 """Primitives that are measured by number of slots in place of primes."""
 
 BY_NUMBER = ("encode_integer", "tensor_product", *(name for name in PRIMITIVES if name.startswith("request_")))

@@ -151,9 +151,9 @@ def calibrate(
         column[count] = yardstick.fastest * statistics.median(times)
     for table in tables.values():
         fixed = fixed_of({name: times[1] for name, times in table[wanted[0]].items() if 1 in times})
-        for primitives in table.values():
+        for degree, primitives in table.items():
             _split_sums(primitives)
-            primitives |= split(primitives, fixed)
+            primitives |= split(primitives, fixed, degree // 2)
             for name in [name for name in primitives if is_call(name)]:
                 del primitives[name]
     seal = tables.pop(0)

@@ -19,6 +19,7 @@ from slotlang.run.primitives import SCALE, Sample
 from slotlang_runtime.client import Client, SecretKey
 from slotlang_runtime.engine import SealEngine
 from slotlang_runtime.kernels.engine import ResidueEngine
+from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import module_label
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.messages import DOUBLE_MASK_BITS
@@ -39,12 +40,16 @@ CUT = 7, 1
 FIXED: Mapping[str, tuple[str, ...]] = {
     "request_encrypt": ("send_real", "send_complex"),
     "request_read": ("load_input",),
+    "request_evaluate": ("return_result",),
     "request_mask": ("mask_slots", "mask_precise"),
     "request_save": ("save_ciphertext", "save_part", "save_cut"),
     "request_decrypt": ("receive", "receive_part", "receive_cut", "receive_precise"),
     "request_encode": ("encode_real", "encode_complex", "encode_constant"),
 }
 """What a call takes without ciphertexts, and which primitives it is a part of."""
+
+COLLECT = "collect"
+"""The part of decryption that goes with the slots of the program, whatever the ring has."""
 
 
 def call_of(primitive: str, count: int) -> str:
@@ -55,7 +60,7 @@ def call_of(primitive: str, count: int) -> str:
 def is_call(name: str) -> bool:
     """Whether this is a name of ``call_of``."""
     primitive, _, count = name.partition(" of ")
-    return count.isdigit() and any(primitive in primitives for primitives in FIXED.values())
+    return count.isdigit() and any(primitive in primitives for primitives in (*FIXED.values(), (COLLECT,)))
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,7 @@ class RequestSamples:
             if name == "receive_cut":
                 module = replace(module, parameters=replace(parameters, cut=CUT))
             client, server = Client(module, secret), self._server(module)
+            keys = EvaluationKeys.from_bytes(client.evaluation_keys())
             upload = client.encrypt(x=x)
             loaded = {("Y", j): cipher for (_, j), cipher in server.load(upload).items()}
 
@@ -159,6 +165,8 @@ class RequestSamples:
             yield sample(name, partial(client.decrypt, results))
             if name == "receive":
                 yield sample("load_input", partial(server.load, upload))
+                yield sample("return_result", partial(server.compute, server.load(upload), keys))
+                yield sample(COLLECT, partial(module.collect, dict.fromkeys(loaded, self.both)))
                 yield sample("save_ciphertext", save)
             elif name == "receive_part":
                 yield sample("save_part", save)
@@ -173,14 +181,21 @@ class RequestSamples:
             yield sample(name, partial(self.engine.encode, module, Ring(parameters, module.slots), {}))
 
 
-def split(calls: Mapping[str, Mapping[int, float]], fixed: Mapping[str, float]) -> dict[str, dict[int, float]]:
+def split(
+    calls: Mapping[str, Mapping[int, float]], fixed: Mapping[str, float], slots: int
+) -> dict[str, dict[int, float]]:
     """Times of one ciphertext, by primitive and number of primes, from those of calls with several; and what calls
-    take without any."""
+    take without any. What collecting takes, by number of slots, is no part of receiving."""
     found: dict[str, dict[int, float]] = {name: {1: seconds} for name, seconds in fixed.items()}
+    collecting = min(calls[call_of(COLLECT, SEVERAL)].values()) / SEVERAL
+    found[COLLECT] = {slots: collecting}
     for name, primitives in FIXED.items():
+        besides = collecting if name == "request_decrypt" else 0.0
         for primitive in primitives:
             times = calls[call_of(primitive, SEVERAL)]
-            found[primitive] = {k: max(seconds - fixed[name], 0.0) / SEVERAL for k, seconds in times.items()}
+            found[primitive] = {
+                k: max((seconds - fixed[name]) / SEVERAL - besides, 0.0) for k, seconds in times.items()
+            }
     return found
 
 

@@ -73,6 +73,8 @@ class Prices:
 
         def seconds(primes: int) -> float:
             work = sum(self.profile.seconds(name, degree, primes) for name in names)
+            if self.whole:
+                work += self.profile.seconds("collect", degree, degree // 2)
             if self.whole and self.link is not None:
                 polynomials = 1.5 if half else 2.0
                 work += self.link.seconds(0, polynomials * degree * primes * ASSUMED_BITS / 8) - self.link.round_trip

@@ -8,25 +8,28 @@ from invented_prices import only
 from slotlang import api
 from slotlang.cost.profile import PRIMITIVES
 from slotlang.planning.target import Target
-from slotlang.run.request_samples import FEW, FIXED, MANY, SEVERAL, call_of, fixed_of, is_call, split
+from slotlang.run.request_samples import COLLECT, FEW, FIXED, MANY, SEVERAL, call_of, fixed_of, is_call, split
 
 EACH = {primitive: 1e-3 * (2 + n) for n, primitive in enumerate(p for names in FIXED.values() for p in names)}
 CALL = {name: 1e-4 * (1 + n) for n, name in enumerate(FIXED)}
+COLLECTING = 5e-4
 
 
 def times(count: int) -> dict[str, float]:
     """Of whole calls with so many ciphertexts, which take what both dicts say."""
-    return {
-        call_of(primitive, count): CALL[name] + count * EACH[primitive]
+    found = {
+        call_of(primitive, count): CALL[name] + count * (EACH[primitive] + COLLECTING * (name == "request_decrypt"))
         for name, primitives in FIXED.items()
         for primitive in primitives
     }
+    return {**found, call_of(COLLECT, count): count * COLLECTING}
 
 
 def test_times_of_calls_are_taken_apart() -> None:
     fixed = fixed_of(times(FEW) | times(MANY))
     assert fixed == pytest.approx(CALL)
-    found = split({name: {3: seconds} for name, seconds in times(SEVERAL).items()}, fixed)
+    found = split({name: {3: seconds} for name, seconds in times(SEVERAL).items()}, fixed, 2048)
+    assert found[COLLECT] == {2048: pytest.approx(COLLECTING)}
     assert {name: found[name] for name in CALL} == {name: {1: pytest.approx(seconds)} for name, seconds in CALL.items()}
     assert {name: found[name] for name in EACH} == {name: {3: pytest.approx(seconds)} for name, seconds in EACH.items()}
     assert set(found) <= set(PRIMITIVES)
@@ -39,8 +42,8 @@ def test_names_of_calls_are_told_from_names_of_sums() -> None:
 
 def test_a_call_is_counted_once() -> None:
     made = api.plan(api.load("programs/rank_complex.slot"))
-    parts = ("encryption", "reading", "saving", "decryption", "encoding")
-    for part, name in zip(parts, ("encrypt", "read", "save", "decrypt", "encode"), strict=True):
+    parts = ("encryption", "reading", "evaluation", "saving", "decryption", "encoding")
+    for part, name in zip(parts, ("encrypt", "read", "evaluate", "save", "decrypt", "encode"), strict=True):
         times = made.predicted(only(f"request_{name}"))
         assert {other: getattr(times, other) for other in parts} == {other: 1e-3 * (other == part) for other in parts}
 
