@@ -53,7 +53,7 @@ MAX_WEIGHTS = 150_000_000
 SLICES = 4
 """Times that primitives are measured: before, between and after the programs."""
 SLICE_SECONDS = 10.0
-SECONDS = 0.5
+SECONDS = 0.3
 """Repeated runs of one phase stop after so much time."""
 SHORT = 0.05
 """Seconds; of a phase that takes less, one more run goes before each, untimed."""

@@ -297,7 +297,7 @@ def test_this_machine_is_described() -> None:
 
 
 def test_the_schema_is_versioned() -> None:
-    assert SCHEMA == "slotlang.profile/7"
+    assert SCHEMA == "slotlang.profile/8"
     assert parse_profile(valid(), Path("p.json")).name == "made up"
 
 
