@@ -152,6 +152,11 @@ class _Work:
                 raise httpx.WriteError("the request was given up before it was sent")
             self._line = line
 
+    def left(self) -> None:
+        """The line is no longer this request's: others may have it."""
+        with self._lock:
+            self._line = None
+
     def give_up(self) -> None:
         """Send nothing more, and wait for nothing more."""
         with self._lock:
@@ -219,6 +224,7 @@ class Straight:
             raise kind(str(problem)) from None
         finally:
             if line is not None:
+                work.left()
                 self._given_back(line, again)
 
     def _line(self) -> _Line:

@@ -165,6 +165,32 @@ def test_a_request_that_is_given_up_ends_at_once(server: Answers) -> None:
     assert time.monotonic() - start < 3
 
 
+def test_a_call_that_is_given_up_after_its_answer_leaves_the_connection_to_others(server: Answers) -> None:
+    server.answers = [OK + b"Content-Length: 2\r\n\r\nok"] * 2
+    began, ended = threading.Event(), threading.Event()
+
+    def slow(found: bytes) -> bytes:
+        began.set()
+        ended.wait(10)
+        return found
+
+    async def main() -> bytes:
+        straight = Straight("127.0.0.1", server.port, None, [], 30.0)
+        read = lambda *a: b"".join(a[2])  # noqa: E731
+        first = asyncio.create_task(straight.post("/path", lambda: b"END", [], read, slow))
+        await asyncio.to_thread(began.wait, 10)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        try:
+            return await straight.post("/path", lambda: b"END", [], read, same)
+        finally:
+            ended.set()
+            straight.close()
+
+    assert asyncio.run(main()) == b"ok" and server.accepted == 1
+
+
 def test_nobody_there_is_said_so(server: Answers) -> None:
     server.close()
     with pytest.raises(httpx.ConnectError):
