@@ -13,6 +13,7 @@ from benchmarks.child import Row
 from benchmarks.pages import markdown, rewrite
 from slotlang.show.axis import Axis
 from slotlang.show.canvas import CHARACTER, INK, PALE, Canvas
+from slotlang_runtime.amounts import count_of
 
 SCHEMA = "slotlang.schemes/2"
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -257,5 +258,7 @@ def _line(canvas: Canvas, points: Sequence[tuple[float, float, Row]], colour: st
     for (x, y, _), (to_x, to_y, _) in pairwise(points):
         canvas.line(x, y, to_x, to_y, colour, 1.8)
     for x, y, row in points:
-        tip = f"{row.scheme}, {row.shape[2]} tokens: {ms(row.per_token)} ms per token, error {row.error:.0e}"
+        tip = (
+            f"{row.scheme}, {count_of(row.shape[2], 'token')}: {ms(row.per_token)} ms per token, error {row.error:.0e}"
+        )
         canvas.circle(x, y, RADIUS, colour, tip, stroke="#ffffff")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 import pytest
 from repository import ROOT
 
+from slotlang import api
+from slotlang.cli.formulas import formulas_text
 from slotlang_runtime.amounts import count_of, field_count, noun_of, plural
 
 NOT_COUNTED = {
@@ -92,12 +95,90 @@ def _by_hand(source: str, nouns: set[str]) -> Iterator[str]:
             yield f"{number} {noun}"
 
 
+def _nouns(sources: dict[str, str]) -> set[str]:
+    return {plural(a or b).split()[-1] for text in sources.values() for a, b in COUNTED.findall(text)}
+
+
 def test_no_message_counts_by_hand() -> None:
     sources = _sources()
-    nouns = {plural(a or b).split()[-1] for text in sources.values() for a, b in COUNTED.findall(text)}
+    nouns = _nouns(sources)
     assert {"rotations", "slots", "tokens", "bytes", "families"} < nouns
     found = {f"{name}: {text}" for name, source in sources.items() for text in _by_hand(source, nouns)}
     assert sorted(found ^ NOT_COUNTED) == []
+
+
+def _rows_by_hand(source: str, nouns: set[str]) -> Iterator[str]:
+    """Rows of tables, a number and its noun, whose noun is written in the plural or made of a field's name."""
+    if not re.search(r"\brows?\b|\"_\", \" \"", source):
+        return
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="replace"), args=[ast.Constant("_"), ast.Constant(" ")]):
+                yield ast.unparse(node)
+            case ast.Tuple([number, noun]) | ast.Call(args=[number, noun]):
+                first = noun.values[0] if isinstance(noun, ast.JoinedStr) and noun.values else noun
+                counted = ast.unparse(number).startswith(("f'{", "str("))
+                if counted and isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    words = first.value.partition(",")[0].split()
+                    if nouns & set(words[:2]):
+                        yield first.value
+
+
+HEADINGS = {
+    "slotlang/cli/optimizing.py: name.replace('_', ' ')",
+    "slotlang/cli/tables.py: rotations that share an operand (hoistable)",
+    "slotlang/page/costs.py: rotations that share an operand (hoistable)",
+}
+"""Heads of rows that hold several numbers, and rotations that are never one alone."""
+
+
+def test_no_row_of_a_table_counts_by_hand() -> None:
+    sources = _sources()
+    nouns = _nouns(sources)
+    found = {f"{name}: {text}" for name, source in sources.items() for text in _rows_by_hand(source, nouns)}
+    assert sorted(found ^ HEADINGS) == []
+
+
+def test_the_search_sees_rows_that_count_by_hand() -> None:
+    text = """
+rows = [(f"{n:,}", "slots left"), (str(n), f"{name.replace('_', ' ')}, as predicted"), ("slots", "more")]
+table.add_row(str(n), f"free slots of {name}")
+table.add_row(str(n), noun_of(n, "slot"))
+"""
+    found = sorted(_rows_by_hand(text, {"slots"}))
+    assert found == ["free slots of ", "name.replace('_', ' ')", "slots left"]
+
+
+def test_no_text_of_the_page_counts_by_hand() -> None:
+    nouns = "|".join(sorted(_nouns(_sources())))
+    page = {path.name: path.read_text() for path in (ROOT / "slotlang/page").glob("*.js")}
+    del page["codemirror.js"]
+    assert "plural(s.batch, " in page["knobs.js"]
+    found = {
+        text for text in page.values() for text in re.findall(rf"\$\{{[^{{}}]*\}} (?:[a-z]+ )?(?:{nouns})\b", text)
+    }
+    assert found == {
+        *("${steps.length} steps", "${moved.size} values", "${program.stages.length} stages"),
+        '${c.primes.join(", ")} bits',
+    }, "each of these is more than one, or a list"
+
+
+ONE_OF_EACH = """
+program one(slots = 8)
+input x[slots], z[slots]
+cipher X = x[slot]
+cipher Z = z[slot]
+Y = X * Z + (X << 1)
+output y[slot] = re Y
+prove y[i < slots] == x[i] * z[i] + x[(i + 1) % slots]
+"""
+
+
+def test_a_formula_that_is_1_has_a_noun_in_the_singular() -> None:
+    lines = formulas_text(api.formulas(api.loads(ONE_OF_EACH))).splitlines()
+    nouns = [line.strip()[3:] for line in lines if line.strip().startswith("1  ")]
+    assert {"rotation", "relinearization", "ciphertext-ciphertext product", "ciphertext down"} <= set(nouns)
+    assert not any(noun.removeprefix("Galois ").partition(",")[0].partition(" ")[0].endswith("s") for noun in nouns)
 
 
 def test_the_search_sees_what_is_counted_by_hand() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slotlang.api import formulas
 from slotlang.cli.output import emit_json
 from slotlang.cost.symbolic.comparison import EVERY, MOST, Run, compared
-from slotlang.cost.symbolic.formulas import NOUNS, Formulas, Line
+from slotlang.cost.symbolic.formulas import COUNTED, Formulas, Line, noun_text
 from slotlang.planning.target import Target, hide_named
 
 if TYPE_CHECKING:
@@ -43,19 +43,20 @@ def formulas_text(found: Formulas) -> str:
     everywhere, numbers = _shared(every)
     if everywhere:
         lines.append(f"where {', '.join(everywhere)}")
-    for title, entries, nouns in (("", found.counts, NOUNS), ("", found.bytes, _BYTES)):
-        lines.append(title)
-        lines += _table((_marked(line, everywhere, numbers), nouns[name]) for name, line in entries.items())
+    counts = ((line, noun_text(name, line.number)) for name, line in found.counts.items())
+    sizes = ((line, _BYTES[name]) for name, line in found.bytes.items())
+    for entries in (counts, sizes):
+        lines += ["", *_table((_marked(line, everywhere, numbers), noun) for line, noun in entries)]
     if found.bounds:
         lines += ["", "at least, by the theorems of docs/bounds.md:"]
         for bound in found.bounds:
             how = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
-            lines.append(f"{NOUNS[bound.of]} >= {_marked(bound.at_least, everywhere, numbers)}  ({how})")
+            lines.append(f"{noun_text(bound.of)} >= {_marked(bound.at_least, everywhere, numbers)}  ({how})")
             lines.append(f"  gap {_marked(bound.gap, everywhere, numbers)}")
     reasons = dict.fromkeys(found.missing.values())
     for why in reasons:
         names = " and ".join(name for name, reason in found.missing.items() if reason == why)
-        what = "" if names.split(" ")[0] in NOUNS else "the bound by "
+        what = "" if names.split(" ")[0] in COUNTED else "the bound by "
         lines += ["", f"no formula of {what}{names.replace('_', '-')}: {why}"]
     notes = [f"[{number}] where {text}" for text, number in numbers.items()]
     notes += list(found.functions().values())
@@ -76,7 +77,7 @@ def show_comparison(programs: Sequence[Program], *, json: bool) -> None:
     lines = [f"{first.program}  {mine}", f"{second.program}  {sizes}"]
     for one in found:
         x, y = ("?" if v is None else f"{v:,}" for v in one.values)
-        lines += ["", f"{NOUNS[one.count]}: {first.counts[one.count].expr} against {second.counts[one.count].expr}"]
+        lines += ["", f"{noun_text(one.count)}: {first.counts[one.count].expr} against {second.counts[one.count].expr}"]
         lines.append(f"  here: {x} against {y}")
         for name, runs in one.along.items():
             if len(runs) != 1 or runs[0].first != runs[0].last:
@@ -106,7 +107,7 @@ def formulas_latex(found: Formulas) -> str:
     for name, line in found.lines():
         where = ", ".join(c.latex for c in line.where)
         condition = rf" &&\text{{where }} {where}" if where else ""
-        rows.append(rf"  \text{{{NOUNS[name]}}} &= {line.latex}{condition} \\")
+        rows.append(rf"  \text{{{noun_text(name)}}} &= {line.latex}{condition} \\")
     return "\n".join([r"\begin{align*}", *rows, r"\end{align*}"])
 
 

@@ -12,7 +12,7 @@ from slotlang.cli.console import SideBySide
 from slotlang.cost.report import Cost
 from slotlang.run.session import Session
 from slotlang.show.compared import HEADS, Comparison
-from slotlang.show.quantities import size_text, time_text
+from slotlang.show.quantities import field_noun, size_text, time_text
 from slotlang.show.ran import run_lines, run_rows
 from slotlang_runtime.amounts import count_of, noun_of
 
@@ -101,7 +101,7 @@ def _bounds_table(cost: Cost) -> RenderableType:
     table = _grid()
     for bound in cost.bounds:
         theorem = f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved"
-        what = bound.of.replace("_", " ").replace("plain products", "ciphertext-plaintext products")
+        what = field_noun(bound.at_least, bound.of).replace("plain product", "ciphertext-plaintext product")
         table.add_row(str(bound.at_least), f"{what} ({bound.gap_text}; {theorem}): {bound.among}")
     return table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slotlang.cost.report import Cost
-from slotlang.show.quantities import size_text, time_text
+from slotlang.show.quantities import field_noun, size_text, time_text
 from slotlang_runtime.amounts import count_of, noun_of
 
 __all__ = ["cost_rows"]
@@ -45,7 +45,7 @@ def cost_rows(cost: Cost) -> dict[str, Any]:
         rows.append((f"{cost.predicted_error:.1e}", f"relative rms error at most, predicted {cost.promise.about}"))
     bounds = [
         {
-            "of": bound.of.replace("_", " "),
+            "of": field_noun(bound.at_least, bound.of),
             "at_least": bound.at_least,
             "gap": bound.gap,
             "theorem": f"{bound.theorem} theorem" if bound.proved else "conjectured, not proved",

@@ -83,7 +83,7 @@ function showKnobs(p) {
   showCommand();
 }
 
-function shapeText(s) { return `${s.d_in} to ${s.d_out} channels, rank ${s.rank}, ${plural(s.batch, "token")}`; }
+function shapeText(s) { return `${s.d_in} to ${plural(s.d_out, "channel")}, rank ${s.rank}, ${plural(s.batch, "token")}`; }
 
 function showCommand() {
   const set = Object.entries(knobs.sizes).map(([name, value]) => ` --set ${name}=${value}`).join("");

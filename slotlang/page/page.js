@@ -138,10 +138,10 @@ function showValue() {
   if (value) {
     notes.push(value.wrongSentence, value.summary, ...value.claims.map(([line, text]) => `by the claim in line ${line}: ${text}`));
   } else if (!p.values) notes.push("its slots are being computed");
-  else notes.push(state.mode === "view" ? "its slots are being computed" : `${state.title} is not in this file, which has room for ${Object.keys(p.values).length} values: slotlang view shows them all`);
+  else notes.push(state.mode === "view" ? "its slots are being computed" : `${state.title} is not in this file, which has room for ${plural(Object.keys(p.values).length, "value")}: slotlang view shows them all`);
   byId("summary").textContent = notes.filter(Boolean).join(". ");
   byId("canvas").hidden = !value || (value.why !== "" && value.reads === null);
-  byId("canvas").setAttribute("aria-label", `the ${p.slots} slots of ${state.title}`);
+  byId("canvas").setAttribute("aria-label", `the ${plural(p.slots, "slot")} of ${state.title}`);
   if (value) grid.show(value, state.slot);
   showMoves(value);
   showSlot();

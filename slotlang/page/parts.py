@@ -27,6 +27,7 @@ from slotlang.refusals import GaveUp
 from slotlang.show.trace import trace_of
 from slotlang.show.wrong import WrongSlots, held, refutation, wrong_slots
 from slotlang.syntax.statements import parse_broken
+from slotlang_runtime.amounts import count_of
 
 __all__ = ["Part", "merged", "one_value", "parts", "whole"]
 
@@ -88,7 +89,7 @@ def whole(
     data: dict[str, Any] = {}
     for number, part in enumerate(parts(text, name, folder, sizes, only), 1):
         data = merged(data, part)
-        progress(f"proving, counting and drawing: {number} parts")
+        progress(f"proving, counting and drawing: {count_of(number, 'part')}")
     return data
 
 

@@ -16,7 +16,7 @@ from slotlang.search.candidate import Candidate, Found, Limits, objective_named
 from slotlang.search.report import program_text
 from slotlang.search.search import bounds, finalists_for, search, start
 from slotlang.search.structure import Shape
-from slotlang.show.quantities import size_text, time_text
+from slotlang.show.quantities import field_noun, size_text, time_text
 from slotlang_runtime.amounts import noun_of
 
 __all__ = ["searched"]
@@ -73,7 +73,7 @@ def _result(found: Found, best: Candidate) -> dict[str, Any]:
         (f"{best.error:.1e}", "relative rms error at most, predicted"),
     ]
     limits = [
-        {"of": b.of.replace("_", " "), "at_least": b.at_least, "gap": b.gap, "proved": b.proved}
+        {"of": field_noun(b.at_least, b.of), "at_least": b.at_least, "gap": b.gap, "proved": b.proved}
         for b in (bounds(best) if found.complete else ())
     ]
     return {

@@ -199,7 +199,7 @@ def check_room(hidden: Hiding, graph: Graph, parameters: Parameters) -> None:
                 "SL407",
                 "there is no room in the modulus to return twice the part that is read",
                 graph.schedule.program.families[name].span,
-                notes=[f"{room:.0f} bits are left above the scale of '{name}', and {MASK_MARGIN} are needed"],
+                notes=[f"{_bits_left(room)} above the scale of '{name}', and {MASK_MARGIN} are needed"],
                 hint="choose smaller scales, or return everything as it is with --hide none",
             )
 
@@ -255,13 +255,18 @@ def no_room(
         notes=[
             f"{hidden.hidden_in(name)} of '{name}' {assumed} hold up to {held:,.6g}, and masks are 2^{HIDING_BITS} "
             f"times that: 2^{bits}",
-            f"{max(room, 0)} bits are left above the scale of '{name}', and {bits + MASK_MARGIN} are needed",
+            f"{_bits_left(max(room, 0))} above the scale of '{name}', and {bits + MASK_MARGIN} are needed",
             *notes,
         ],
         hint=hint
         or "choose smaller scales or more primes, multiply the result by a plaintext that is 0 in these slots, or "
         "return everything as it is with --hide none",
     )
+
+
+def _bits_left(room: float) -> str:
+    number = round(room)
+    return f"{count_of(number, 'bit')} {'is' if number == 1 else 'are'} left"
 
 
 def _room(parameters: Parameters, state: State) -> float:

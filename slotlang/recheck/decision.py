@@ -93,9 +93,10 @@ class Proof:
     @staticmethod
     def range_text(bits: dict[str, int]) -> str:
         size, left, masks = bits["result_bits"], bits["left_bits"], bits.get("mask_bits")
-        if left < 1: return f"not shown: by this looser estimate results could reach 2^{size}, {1 - left} bits too many"
+        room = f"{max(left, 1 - left)} bit{'s' * (left not in (0, 1))}"
+        if left < 1: return f"not shown: by this looser estimate results could reach 2^{size}, {room} too many"
         more = f"; masks of slots that no output reads are at most 2^{masks}" if masks else ""
-        return f"within the bounds results stay below 2^{size}, which leaves {left} bits for noise and masks{more}"
+        return f"within the bounds results stay below 2^{size}, which leaves {room} for noise and masks{more}"
 
 def certificate(text: str, sizes: dict[str, int], decide: Decide) -> str:
     """The text of a certificate. ``decide`` gives a goal's "regions", or its number of "products"; it may reject."""

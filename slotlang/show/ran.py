@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from slotlang.run.equalizing import summary_text
 from slotlang.run.session import Session
-from slotlang.show.quantities import size_text, time_text
-from slotlang_runtime.amounts import count_of
+from slotlang.show.quantities import field_noun, size_text, time_text
+from slotlang_runtime.amounts import count_of, noun_of
 
 __all__ = ["run_lines", "run_rows"]
 
@@ -32,11 +32,12 @@ def run_rows(session: Session) -> list[tuple[str, str]]:
     for name, count in r.executed.items():
         predicted = r.predicted.get(name, 0)
         note = "as predicted" if count == predicted else f"predicted {predicted}"
-        rows.append((str(count), f"{name.replace('_', ' ')}, {note}"))
+        rows.append((str(count), f"{field_noun(count, name)}, {note}"))
     if r.note:
         rows.append(("", r.note))
     if r.dropped:
-        rows.append((str(r.dropped), "plaintexts are zero, and their products were left out"))
+        zero = "is zero, and its products" if r.dropped == 1 else "are zero, and their products"
+        rows.append((str(r.dropped), f"{noun_of(r.dropped, 'plaintext')} {zero} were left out"))
     for pair in session.pairs:
         rule = f" = {pair.module.rule.text}" if pair.module.rule else ""
         scaled = f"{pair.role.output}: {pair.module.name}, scaling" if len(session.pairs) > 1 else "scaling"
@@ -44,7 +45,7 @@ def run_rows(session: Session) -> list[tuple[str, str]]:
     if session.exponents:
         rows.append(("", f"equalized: {summary_text(session.exponents)}"))
     if session.unused:
-        tensors = "tensor" if len(session.unused) == 1 else "tensors"
+        tensors = noun_of(len(session.unused), "tensor")
         rows.append((str(len(session.unused)), f"{tensors} of the adapter not used (slotlang adapter show lists them)"))
     if len(r.errors) > 1:
         rows += [(f"{value:.1e}", f"relative rms error of {name}") for name, value in r.errors.items()]

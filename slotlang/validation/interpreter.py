@@ -154,7 +154,9 @@ class _Run:
         if type(item) is not tuple:
             raise Outside(target.lineno, f"several names for {described_value(item)}")
         if len(names) != len(item):
-            raise Failed(target.lineno, f"ValueError: {count_of(len(item), 'value')} for {len(names)} names")
+            raise Failed(
+                target.lineno, f"ValueError: {count_of(len(item), 'value')} for {count_of(len(names), 'target')}"
+            )
         scope.values.update(zip(names, item, strict=True))
 
     # expressions

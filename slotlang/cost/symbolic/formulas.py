@@ -10,30 +10,40 @@ from slotlang.cost.symbolic.conditions import Comparison
 from slotlang.cost.symbolic.functions import DEFINITIONS, latex, named, value
 from slotlang.meaning.integers import Cmp, Int, evaluate, holds
 from slotlang.proof.forall.condition_kinds import Conditions
+from slotlang_runtime.amounts import noun_of, plural
 
-NOUNS: Mapping[str, str] = {
-    "rotations": "rotations",
-    "conjugations": "conjugations",
-    "key_switches": "key switches",
-    "galois_keys": "Galois keys",
-    "plain_products": "ciphertext-plaintext products",
-    "cipher_products": "ciphertext-ciphertext products",
-    "relinearizations": "relinearizations",
-    "additions": "additions",
-    "negations": "negations",
-    "rescales": "rescales",
-    "ciphertexts_in": "ciphertexts up",
-    "ciphertexts_out": "ciphertexts down",
-    "plaintexts": "plaintexts",
-    "decompositions": "decompositions, where kernels take key switches apart",
-    "mod_downs": "mod-downs, where kernels take key switches apart",
-    "galois_key_bytes": "bytes of Galois keys",
-    "evaluation_key_bytes": "bytes of keys sent",
-    "upload_bytes": "bytes up",
-    "download_bytes": "bytes down",
-    "weight_bytes": "bytes of weights",
+_NOUNS: Mapping[str, tuple[str, str]] = {
+    "rotations": ("rotation", ""),
+    "conjugations": ("conjugation", ""),
+    "key_switches": ("key switch", ""),
+    "galois_keys": ("Galois key", ""),
+    "plain_products": ("ciphertext-plaintext product", ""),
+    "cipher_products": ("ciphertext-ciphertext product", ""),
+    "relinearizations": ("relinearization", ""),
+    "additions": ("addition", ""),
+    "negations": ("negation", ""),
+    "rescales": ("rescale", ""),
+    "ciphertexts_in": ("ciphertext", " up"),
+    "ciphertexts_out": ("ciphertext", " down"),
+    "plaintexts": ("plaintext", ""),
+    "decompositions": ("decomposition", ", where kernels take key switches apart"),
+    "mod_downs": ("mod-down", ", where kernels take key switches apart"),
+    "galois_key_bytes": ("byte", " of Galois keys"),
+    "evaluation_key_bytes": ("byte", " of keys sent"),
+    "upload_bytes": ("byte", " up"),
+    "download_bytes": ("byte", " down"),
+    "weight_bytes": ("byte", " of weights"),
 }
-"""What tables call a count."""
+"""What tables call a count: a noun, and what follows it."""
+
+COUNTED = _NOUNS.keys()
+"""Counts that have formulas, if they have one."""
+
+
+def noun_text(count: str, number: int | None = None) -> str:
+    """What a table calls a count: ``rotations``; of a formula that is one number, ``rotation`` where that is 1."""
+    noun, rest = _NOUNS[count]
+    return (plural(noun) if number is None else noun_of(number, noun)) + rest
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,11 @@ class Line:
     def latex(self) -> str:
         """The formula in LaTeX."""
         return latex(self.expr)
+
+    @property
+    def number(self) -> int | None:
+        """The formula where it is one number; None where sizes occur in it."""
+        return int(self.expr) if self.expr.is_Integer else None
 
     def to_json(self) -> dict[str, object]:
         """Plain data: texts as Python and sympy read them, and as LaTeX does."""
