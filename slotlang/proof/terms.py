@@ -135,7 +135,7 @@ class Expander:
 
     def _name(self, stem: str, extent: Int) -> str:
         self._fresh += 1
-        name = f"{stem.rstrip('0123456789$')}${self._fresh}"
+        name = f"{stem.partition('$')[0]}${self._fresh}"
         self.extents[name] = extent
         return name
 

@@ -26,7 +26,7 @@ from slotlang.meaning.integers import (
 from slotlang.meaning.program import Binder, Output, Program, member_text
 from slotlang.proof.forall.index_obligations import Place, earlier, inside, not_earlier
 from slotlang.proof.forall.inequalities import Domain, NotNormal
-from slotlang.proof.forall.own_terms import in_own_terms
+from slotlang.proof.forall.own_terms import in_own_terms, own_names
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.size_solver import Symbols
 from slotlang.proof.forall.sum_equality import collected, joined, term_by_term
@@ -272,12 +272,11 @@ class MixedRadix:
         for name in self.program.theorems:
             yield f"{name} complete", self._tried(lambda name=name: self._complete(name))
 
-    @staticmethod
-    def _tried(prove) -> str:  # type: ignore[no-untyped-def]
+    def _tried(self, prove) -> str:  # type: ignore[no-untyped-def]
         try:
             return str(prove())
         except (NotNormal, GaveUp) as problem:
-            return str(problem)
+            return own_names(str(problem), self.program)
 
     def _question(self, binders: Sequence[Binder]) -> _Question:
         question = _Question(self.program, self.symbols)

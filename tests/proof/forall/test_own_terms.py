@@ -7,8 +7,8 @@ from repository import PROGRAMS
 
 from slotlang import api
 from slotlang.diagnostics import SlotError
-from slotlang.proof.forall.check import check_for_all
-from slotlang.proof.forall.own_terms import in_own_terms
+from slotlang.proof.forall.check import _tried, check_for_all
+from slotlang.proof.forall.own_terms import in_own_terms, own_names
 from slotlang.proof.forall.polynomials import Poly
 from slotlang.proof.forall.prover import _Question
 from slotlang.proof.forall.sums import Rules
@@ -42,7 +42,43 @@ def test_names() -> None:
     digits = {"$1": "(slot // (i*k))", "$12": "($1 % (i))"}
     said = in_own_terms("sum m$3 < i*k, k$4 < i: x[$12, k$4] * x[m$3, (k % (i*k))]", program, sizes, digits)
     # i and j are sizes, k a symbol of the text
-    assert said == "sum l < j, m < i: x[((slot // j) % i), m] * x[l, (k % j)]"
+    assert said == "sum m < j, l < i: x[((slot // j) % i), l] * x[m, (k % j)]"
+
+
+def test_variables_have_the_names_that_the_program_gives_them() -> None:
+    program = api.loads(
+        "program p(n = 2, slots = 4)\ninput x[slots]\ncipher X = x[slot]\noutput y[slot] = X\nprove y == x\n"
+    )
+    assert own_names("2**(k1$5), which differs from term to term of a sum", program) == (
+        "2**k1, which differs from term to term of a sum"
+    )
+    # one name for one variable, two for two: a size, a tensor and a variable of the text keep theirs
+    assert (
+        own_names("a division by a$1 + a$2 + n$3 + x!0 + k + k$4 + $5 + m'1$6", program)
+        == "a division by a + i + j + l + k + m + o + p"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        # to the rules a power is a size, so one that differs from term to term is beyond them
+        (
+            ("sum k < n: X << k*m", "sum k1 < n: X << 2**k1"),
+            "output y[h, t]: 2**k1, which differs from term to term of a sum",
+        ),
+        (("y[h, t]", "y[0, t]"), "y complete: sum h < n, t < m: y[0, t] is not shown to be part of what it should be"),
+    ],
+)
+def test_no_reason_has_a_name_that_the_program_does_not_have(change: tuple[str, str], said: str) -> None:
+    text = (
+        "program p(n = 4, m = 2)\ninput x[n, m]\naxes (h < n, t < m)\ncipher X = x[h, t]\n"
+        "S[b < m] = sum k < n: X << k*m\noutput y[h, t] = S[0]\n"
+        "prove y[i < n, j < m] == sum k < n: x[(i + k) % n, j]\n"
+    )
+    assert check_for_all(api.loads(text).syntax, ["all"], {}, 0).status == "proved"
+    # both are refuted in the end; this is what the rules alone say
+    assert _tried(api.loads(text.replace(*change, 1)).syntax, {}, ("n", "m"), 0).reason == said
 
 
 def test_a_bound_that_another_one_implies_is_not_listed() -> None:
