@@ -472,6 +472,8 @@ class _Oracle:
                 for s, there in enumerate(goes):
                     result[there] = values[s]
                 return result
+            case tree.Binary("@"):
+                return [self._number(e)] * self.slots
             case tree.Binary("<<" | ">>" as op, left, right):
                 values = self._vector(left, env)
                 amount = self._integer(right, env, None)
@@ -586,6 +588,12 @@ class _Oracle:
             case _:
                 raise Invalid(f"{e.span.text} is no tensor expression")
 
+    def _number(self, e: tree.Expr) -> Any:
+        product = self._matrix(e)
+        if product.shape:
+            raise Invalid(f"{e.span.text} is no number")
+        return product.values[()]
+
     def _matmul(self, a: _Matrix, b: _Matrix) -> _Matrix:
         """As numpy does it, without broadcasting: a vector is a row on the left, and a column on the right."""
         if not a.shape or not b.shape:
@@ -680,6 +688,8 @@ class _Oracle:
                 return self._power(base, exponent) if exponent else self.ring.constant(1, 0)
             case tree.Call():
                 return self.ring.constant(self._integer(e, {}, None), 0)
+            case tree.Binary("@"):
+                return self._number(e)
             case tree.Choice(condition, yes, no):
                 return self._said_of(yes if self._holds(condition, {}, None) else no, env)
             case tree.Binary("+" | "-" | "*" | "/" as op, left, right):

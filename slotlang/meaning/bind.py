@@ -7,7 +7,7 @@ from copy import copy
 from typing import assert_never
 
 from slotlang.diagnostics import Diagnostic, SlotError, error
-from slotlang.meaning.bind_value import binder_extent, family_ref, not_padded, slot_value
+from slotlang.meaning.bind_value import OF_A_SLOT, binder_extent, family_ref, not_padded, slot_value
 from slotlang.meaning.bounds import bind_bound
 from slotlang.meaning.checks import check_kinds, check_tensors, what_family
 from slotlang.meaning.integers import SLOT
@@ -302,7 +302,7 @@ class Binding:
 
         def claimed(at: Local, _: tuple[int, ...]) -> Claim:
             ref = family_ref(scope, at, name, indices, target.span)
-            value = slot_value(scope, at, claim.value)
+            value = slot_value(scope, Local(at.extents, True, OF_A_SLOT, at.values, at.given), claim.value)
             where = None if claim.where is None else condition(scope, at, claim.where)
             rest = tuple(b for b in binders if b.name not in at.values)
             return Claim(ref.name, rest, ref.indices, value, where, len(rest) == len(ref.indices), claim.span)

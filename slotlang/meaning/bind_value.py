@@ -49,7 +49,11 @@ from slotlang.words import COMMENTS, ONE_BRACKET
 from slotlang_runtime.amounts import count_of, plural
 
 OF_AN_ELEMENT = "what a theorem says of an element"
-"""``Local.why`` in a theorem: a tensor expression that is a number has a value there, and can't depend on slots."""
+"""``Local.why`` in a theorem, where nothing depends on slots."""
+OF_A_SLOT = (
+    "a claim says what each slot holds: elements, families, scalars and constants, with sums and products of them"
+)
+"""``Local.why`` in a claim."""
 
 
 def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
@@ -100,13 +104,16 @@ def slot_value(scope: Scope, local: Local, e: tree.Expr) -> Value:
             amount = integer(scope, local.fixed("a shift"), right)
             return Shift(shifted, amount if op == "<<" else neg(amount), span)
         case tree.Binary("@") | tree.Transpose() | tree.Constant():
-            if local.why == OF_AN_ELEMENT and isinstance(whole := tensor_form(scope, e), Elements) and not whole.shape:
-                return whole.at(())
+            form = tensor_form(scope, e)
+            if isinstance(form, Elements) and not form.shape:
+                return form.at(())
             raise error(
                 "SL302",
-                "this is a tensor, and a slot holds a number",
+                "this is a tensor, and a slot holds one element of it",
                 e.span,
-                hint="name one element: (A @ B)[i, j]",
+                label=f"its shape is {shape_text(form.shape)}",
+                notes=[local.why] if local.why == OF_A_SLOT else [],
+                hint=_element_hint(scope, local, f"({text_of(e.span)})", form.shape),
             )
         case tree.Binary("//" | "%" as op, span=span):
             hint = f"use it in indices and conditions{f'; {COMMENTS}' if op == '//' else ''}"
@@ -159,6 +166,7 @@ def _name(scope: Scope, local: Local, name: str, span: Span) -> Value:
             f"'{name}' is a tensor, and a slot holds one element of it",
             span,
             label=f"its shape is {shape_text(shape)}",
+            notes=[local.why] if local.why == OF_A_SLOT else [],
             hint=_element_hint(scope, local, name, shape),
         )
     if name in local.extents or name in scope.digits or name == SLOT:

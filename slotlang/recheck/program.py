@@ -149,7 +149,7 @@ class Program(Integers):
                 return reduce(times, (go(a) for _ in range(n.low)), [Term(Fraction(1))])
             case "binary", [a, "*", b]: return times(go(a), go(b))
             case "binary", [a, ("+" | "-") as op, b]: return go(a) + times([Term(Fraction(f"{op}1"))], go(b))
-            case "binary", [_, "@", _] if slot is None and not (number_of := form(self, e))[0]: return number_of[1](())
+            case "binary", [_, "@", _] if not (number_of := form(self, e))[0]: return number_of[1](())
         raise unfit("a value of a slot", e)
 
     def member(self, name: str, at: list[Int], slot: Int, known: int, top: int) -> Terms:
