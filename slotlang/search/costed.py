@@ -129,14 +129,22 @@ def _candidate(
     counts = _counts_of_all(planned, whole, small, n)
     keys = planned.galois_key_bytes
     masks = c.masks * profile.seconds("add_plain", p.degree, p.data_primes - len(p.drops))
+    # the whole is one call
+    call = priced.seconds("request_evaluate", p.degree, p.data_primes)
+    returned = c.ciphertexts_out * priced.seconds("return_result", p.degree, p.data_primes - len(p.drops))
     # what is done to results last goes with their number
-    last = masks + sum(
-        count * priced.seconds("rescale", p.degree, p.data_primes - level)
-        for level, count in c.rescales_by_level.items()
-        if level >= len(p.early)
+    last = (
+        masks
+        + returned
+        + sum(
+            count * priced.seconds("rescale", p.degree, p.data_primes - level)
+            for level, count in c.rescales_by_level.items()
+            if level >= len(p.early)
+        )
     )
     # matrices are those of the whole
-    evaluation = (1.0 if planned.kernel == "matrix" else slower) * (once.evaluation - last) + down * last
+    more = 0.0 if planned.kernel == "matrix" else slower - 1
+    evaluation = once.evaluation + more * (once.evaluation - call - last) + (down - 1) * last
     weights = planned.weight_bytes if planned.kernel == "matrix" else round(products * planned.weight_bytes)
     return Candidate(
         structure=s,
@@ -146,7 +154,7 @@ def _candidate(
         error=relative,
         predicted=replace(
             once,
-            evaluation=n * evaluation,
+            evaluation=n * evaluation - (n - 1) * call,
             encoding=products * once.encoding,
             masking=n * down * once.masking,
             encryption=n * up * once.encryption,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import tenseal.sealapi as seal
+from invented_prices import priced
 from runtime.test_key_levels import DEEP, DROPPING, MIXED, SQUARES
 from runtime.test_mask_sizes import SCORE
 from worlds import PAIRS, World, error
@@ -251,8 +253,9 @@ def test_results_that_seal_has_not_are_refused() -> None:
 
 
 def test_parameters_are_found_that_seal_can_send() -> None:
-    program = api.loads(PAIRS)
-    own, theirs = (api.plan(program, target=Target(precision=1e-3, hide="exact", wire=w)) for w in ("slotlang", "seal"))
+    # where bytes that are not sent cost nothing
+    plan = partial(api.plan, api.loads(PAIRS), profile=priced(lambda name, primes: 1e-3 * primes))
+    own, theirs = (plan(target=Target(precision=1e-3, hide="exact", wire=w)) for w in ("slotlang", "seal"))
     assert any(own.parameters.cut) and not theirs.parameters.cut
     assert api.predicted_error(theirs) <= 1e-3
     # the conjugate is of a result that has dropped a prime: keys for all levels are larger, and bounds are about these
@@ -261,9 +264,9 @@ def test_parameters_are_found_that_seal_can_send() -> None:
     assert size == theirs.counts.switching_keys * theirs.parameters.key_bytes() > own.switching_key_bytes
     for wire, fits in (("slotlang", True), ("seal", False)):
         most = Target(precision=1e-3, hide="exact", wire=wire, max_key_bytes=size - 1)  # type: ignore[arg-type]
-        assert (api.plan(program, target=most).counts.galois_keys == own.counts.galois_keys) == fits
+        assert (plan(target=most).counts.galois_keys == own.counts.galois_keys) == fits
     enough = Target(precision=1e-3, hide="exact", wire="seal", max_key_bytes=size)
-    assert api.plan(program, target=enough).parameters == theirs.parameters
+    assert plan(target=enough).parameters == theirs.parameters
 
 
 def test_what_is_promised_holds_for_a_client_that_decodes_in_doubles() -> None:
