@@ -164,10 +164,6 @@ class Side:
         inputs = server.load(self.client.encrypt(x=self.x))
         return cpu(lambda: server.compute(inputs, self.keys))
 
-    def serve(self, secret: SecretKey, keys: EvaluationKeys) -> None:
-        """Evaluate for another client."""
-        self.server.evaluate(Client(self.module, secret).encrypt(x=self.x), keys)
-
     def request(self) -> float:
         """Seconds of a whole request."""
         return cpu(lambda: self.client.decrypt(self.server.evaluate(self.client.encrypt(x=self.x), self.keys).data))
@@ -204,22 +200,31 @@ def sides_of(built: Built) -> dict[str, Side]:
 
 
 def second_client(sides: Mapping[str, Side], modules: Sequence[Module]) -> float:
-    """By how many MB a process grows that has evaluated every program for one client, and does so for another."""
-    first, other = (SecretKey(modules[0].parameters.ring) for _ in range(2))
+    """By how many MB a server grows that has evaluated every program for one client, and does so for another."""
+    clients = []
+    for _ in range(2):
+        secret = SecretKey(modules[0].parameters.ring)
+        uploads = [(side.server, Client(side.module, secret).encrypt(x=side.x)) for side in sides.values()]
+        clients.append((secret.evaluation_keys(*modules), uploads))
 
-    def serve(secret: SecretKey) -> EvaluationKeys:
-        keys = EvaluationKeys.from_bytes(secret.evaluation_keys(*modules))
-        for side in sides.values():
-            side.serve(secret, keys)
+    def serve(number: int, keys: EvaluationKeys | None = None) -> EvaluationKeys:
+        sent, uploads = clients[number]
+        # a copy, as one that has come
+        keys = keys or EvaluationKeys.from_bytes(bytes(memoryview(sent)))
+        for server, upload in uploads:
+            server.evaluate(upload, keys)
         gc.collect()
         return keys
 
-    # what calls take for themselves is there after the first; memory that the process has and does not use goes back
-    kept = [serve(first)]
+    first = serve(0)
+    # memory that the process has and does not use goes back; what evaluations take for themselves is there again
     ctypes.CDLL(None).malloc_trim(0)
+    serve(0, first)
     before = held()
-    kept.append(serve(other))
-    return held() - before
+    second = serve(1)
+    grown = held() - before
+    assert second is not first
+    return grown
 
 
 def evaluations(built: Built, rounds: int, adapter: Path) -> dict[str, Any]:
