@@ -784,8 +784,9 @@ there is one. `slotlang recheck` calls this "rejected" and ends with exit status
     "SL705": """A proof can't be re-checked.
 
 The independent checker looks at every goal with isl, or adds up its products one by one, up to 4 million of each term.
-A goal fits neither; smaller sizes or a claim between the steps make it smaller. The verdict stands: it is the
-certificate that is missing, and none is written.""",
+A goal fits neither; smaller sizes or a claim between the steps make it smaller. Or a statement about several members
+has a sum whose extent differs from member to member, which the checker does not follow: the message names two of them.
+The verdict stands: it is the certificate that is missing, and none is written.""",
     "SL801": """Memory ran out.
 
 The message names the step, what was asked for where that is known, and the limit that is the nearest. Nothing was

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import islpy as isl
 
 from slotlang import recheck
-from slotlang.diagnostics import error
-from slotlang.meaning.program import Program
+from slotlang.diagnostics import SlotError, error
+from slotlang.meaning.integers import evaluate, show
+from slotlang.meaning.program import Claim, Family, Program, member_text
+from slotlang.meaning.value import SumOver, Value, nodes
 from slotlang.proof.check import Report
 from slotlang.proof.polyhedral import MAX_REGIONS, Region, overlay
+from slotlang_runtime.amounts import count_of
 
 EASY_PRODUCTS = 1 << 18
 """Products of a goal of a program proved by the exact method that are added up at once: about a second."""
@@ -44,6 +48,10 @@ def certificate(program: Program, report: Report) -> str:
         if isinstance(problem, RecursionError | MemoryError | SyntaxError):
             # the checker is short, and has no other stack than Python's
             reason = "families read each other too many times in a row for the checker"
+        line = re.match(r"line (\d+): ", reason)
+        clash = _differing(program, int(line[1])) if line else None
+        if clash is not None:
+            raise clash from None
         raise error(
             "SL705",
             f"the proof of {program.name} can't be re-checked",
@@ -51,6 +59,42 @@ def certificate(program: Program, report: Report) -> str:
             hint="claims between the steps make goals smaller",
         ) from None
     return text
+
+
+def _differing(program: Program, line: int) -> SlotError | None:
+    """SL705 for a statement of this line about several members, where a sum has another extent in one member than in
+    another: the checker gives all members of a statement the same extents."""
+    first: dict[str, tuple[str, int]] = {}
+    for statement in (*program.families.values(), *program.steps):
+        if statement.span.line != line:
+            continue
+        member, value = _said(statement)
+        for node in nodes(value):
+            if not isinstance(node, SumOver):
+                continue
+            terms = int(evaluate(node.extent, program.sizes, {}))
+            other, before = first.setdefault(node.var, (member, terms))
+            if terms == before:
+                continue
+            hint = f"let the sum run further, and multiply its body by a bracket: [{node.var} < ...] * ..."
+            if isinstance(statement, Claim):
+                hint = f"claim the members one by one: claim {member} == ... sum {node.var} < {terms}: ..."
+            return error(
+                "SL705",
+                f"the proof of {program.name} can't be re-checked",
+                statement.span,
+                label=f"the sum over {node.var} has {count_of(before, 'term')} in {other} and {terms:,} in {member}",
+                notes=["to the checker a sum has one extent in all members that a statement is about"],
+                hint=hint,
+            )
+    return None
+
+
+def _said(statement: Family | Claim) -> tuple[str, Value]:
+    """The member that a statement is about, and what it says of it."""
+    if isinstance(statement, Claim):
+        return member_text(statement.family, [show(i) for i in statement.indices]), statement.value
+    return member_text(statement.name, [b.name for b in statement.binders]), statement.body
 
 
 def products(over: recheck.Extents, sides: dict[str, recheck.Terms]) -> int:

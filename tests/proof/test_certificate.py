@@ -21,6 +21,7 @@ from repository import PROGRAMS, ROOT, program_text
 
 from slotlang import recheck
 from slotlang.api import loads
+from slotlang.diagnostics import SlotError
 from slotlang.meaning.program import program_hash
 from slotlang.proof.certificate import certificate
 from slotlang.proof.check import check
@@ -120,6 +121,49 @@ def test_says_what_it_speaks_of(tmp_path: Path) -> None:
     assert ended.status == 1
     said = json.loads(ended.out)
     assert (said["holds"], said["program"], said["sizes"], said["goals"]) == (False, None, {}, [])
+
+
+RECURSIVE = """program recursive(n = 8)
+input x[n]
+axes (h < n)
+cipher X = x[h]
+S[k < 4] = (X if k == 0 else S[k - 1] + (S[k - 1] << 2**(k - 1)))
+claim S[k] == sum j < 2**k: x[(h + j) % n]
+T[k < 3] = (X if k == 0 else sum j < 3: [j < k] * (X << j))
+output y[h] = S[3]
+output z[h] = T[2]
+prove y[i < n] == sum j < n: x[j]
+prove z[i < n] == x[i] + x[(i + 1) % n]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "label", "hint"),
+    [
+        (
+            "",
+            "",
+            "the sum over j has 1 term in S[0] and 2 in S[1]",
+            "claim the members one by one: claim S[1] == ... sum j < 2: ...",
+        ),
+        (
+            "sum j < 3: [j < k] * (X << j)",
+            "sum j < k: X << j",
+            "the sum over j has 1 term in T[1] and 2 in T[2]",
+            "let the sum run further, and multiply its body by a bracket: [j < ...] * ...",
+        ),
+    ],
+)
+def test_extents_that_differ_between_members_are_told(old: str, new: str, label: str, hint: str) -> None:
+    """With both members, and what is advised has a certificate."""
+    claims = "".join(f"claim S[{k}] == sum j < {2**k}: x[(h + j) % n]\n" for k in range(4))
+    advised = re.sub("claim S.*\n", claims, RECURSIVE)
+    assert certified(advised, "polyhedral")
+    with pytest.raises(SlotError) as caught:
+        certified(advised.replace(old, new) if old else RECURSIVE, "polyhedral")
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.label, found.hint) == ("SL705", label, hint)
+    assert found.notes == ("to the checker a sum has one extent in all members that a statement is about",)
 
 
 def test_small_enough_to_be_read() -> None:

@@ -132,6 +132,18 @@ NO_PROGRAMS = {
     "a parameter unknown": ("scalar s", "scalar s\nparameters degree 8 primes 9 scales 3 moduli 3"),
     "a parameter that is no integer": ("scalar s", "scalar s\nparameters degree 8 primes 9 scales 3.0"),
     "two degrees": ("scalar s", "scalar s\nparameters degree 8, 16 primes 9 scales 3"),
+    "an extent of a sum that differs with the slot": ("2 * X", "2 * X + 0 * (sum q < h + 1: X)"),
+    "an extent that differs from member to member": ("Y = 2 * X", "Z[k < 3] = sum q < k + 1: X\nY = 2 * X"),
+    "such an extent before the choice by the same": (
+        "Y = 2 * X",
+        "Z[k < 3] = (sum q < k + 1: X) * (X if k == 0 else 2 * X)\nY = 2 * X",
+    ),
+    "such an extent in a claim": ("Y = 2 * X", "Z[k < 3] = X\nclaim Z[k] == sum q < k + 1: [q < 1] * x[h]\nY = 2 * X"),
+    "such an extent by an index that is not written out": (
+        "Y = 2 * X",
+        "Z[k < 2, i < 2] = (X if k == 0 else 2 * X)\n"
+        "claim Z[k, i] == (sum q < k + 1: x[h]) + 0 * (sum p < i + 1: x[h])\nY = 2 * X",
+    ),
     "a later name": ("Y = 2 * X", "Y = k * X\nlet k = 2"),
     "its own name": ("Y = 2 * X", "Y = 2 * X + 0 * Y"),
     "a dimension that is at most": ("weight A[n, n]", "weight A[n, i <= n]"),
