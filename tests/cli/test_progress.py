@@ -179,7 +179,7 @@ def test_one_of_several_steps_tells_no_time_left() -> None:
     [
         (("puzzle", "check", "broken.slot"), ["proving: step 1 of"]),
         (("lower", RANKS[0], *SMALL, "-o", "made.py"), [f"step {n} of 3" for n in (1, 2, 3)]),
-        (("report", RANKS[0], *SMALL, "-o", "made.html"), ["1 parts", "2 parts"]),
+        (("report", RANKS[0], *SMALL, "-o", "made.html"), ["1 part", "2 parts"]),
     ],
 )
 def test_steps_are_counted(
