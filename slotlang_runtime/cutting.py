@@ -3,7 +3,8 @@
 Residues at the points of a transform have no last bits. So both polynomials of a result at one prime are transformed
 back, and each coefficient v from 0 to p - 1 is sent as its high bits: u = v / 2^t, rounded, stands for 2^t u. Where one
 part is read, h = c0 + C(c0) has C(h) = h (for ``im``: C(h) = -h), so half of its coefficients say the rest
-(``seal.halves``). Imports neither tenseal nor numba.
+(``seal.halves``). By a compiled kernel, and by numpy where there is none.
+Imports neither tenseal nor numba.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Words: TypeAlias = npt.NDArray[np.uint64]
+from slotlang_runtime.residues import Words, byte_kernels
 
 Transform: TypeAlias = Callable[[Words, int], Words]
 """Residues of a polynomial at a level, primes x degree, transformed or back."""
@@ -29,7 +29,11 @@ def cut(coefficients: Words, prime: int, bits: int) -> Words:
     """Each coefficient without its last bits, rounded, half to even: off by at most 2^(bits - 1), around 0 and modulo
     the prime. Were halves rounded up, coefficients would be off by 1/2 in the mean, and what all have in common comes
     to one slot."""
-    found = coefficients
+    found, compiled = coefficients, byte_kernels()
+    if bits and compiled is not None:
+        given, sent = np.ascontiguousarray(coefficients), np.empty(coefficients.shape, np.uint64)
+        compiled.cut(given.ctypes.data, sent.ctypes.data, given.size, bits, bound(prime, bits))
+        return sent
     if bits:
         shift = np.uint64(bits)
         even = coefficients >> shift & np.uint64(1)

@@ -22,7 +22,7 @@ from slotlang_runtime.errors import DAMAGED_BYTES, Rejected
 from slotlang_runtime.kernels.blake import SEED_BYTES
 from slotlang_runtime.residues import Words, packed, packed_size, uniform, unpacked
 from slotlang_runtime.seal.coefficients import transformed, untransformed
-from slotlang_runtime.seal.halves import Part, conjugated, doubled
+from slotlang_runtime.seal.halves import Part, conjugated, doubled, half_doubled
 from slotlang_runtime.seal.memory import Seeded
 from slotlang_runtime.seal.ring import Context, ParmsId, Ring
 
@@ -112,13 +112,13 @@ def result_record(
     of h and c1 (``seal.halves``); where bits are cut off, of coefficients. ``back``: transforms back, in place of
     SEAL."""
     first, moduli = residues[0], ring.primes(level)
-    if part is not None:
-        first = doubled(ring, first, level, part)
     head = HEAD.pack(*_result_head(ring, level, products, part))
     if ring.cut(level) is not None:
+        if part is not None:
+            first = doubled(ring, first, level, part)
         return head + _cut_body(ring, [first, residues[1]], level, part, back or partial(untransformed, ring))
     if part is not None:
-        first = first[:, : ring.degree // 2]
+        first = half_doubled(ring, first, level, part)
     return b"".join([head, packed(first, moduli), packed(residues[1], moduli)])
 
 

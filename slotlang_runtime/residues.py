@@ -1,8 +1,9 @@
 """Residues as bytes, and uniform residues from seeds: by compiled kernels, and by numpy where there are none. Imports
 neither tenseal nor numba.
 
-A row of n residues modulo p takes n times the bits of p, lowest bits first; n is a multiple of 64, so rows end with
-whole words.
+A row of n residues modulo p takes n times the bits of p; n is a multiple of 512. It is eight streams of n / 8 residues,
+lowest bits first: stream l has the residues l, l + 8, l + 16, ... Words of 64 bits of the eight streams stand side by
+side: the first of each, then the second of each. So a vector of eight words is packed as one word would be.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from slotlang_runtime.kernels.unavailable import Unavailable
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 """Residues: polynomials x primes x degree, or primes x degree, in the order of SEAL's transform."""
+
+_LANES = 8
+"""Streams that a row is packed to."""
 
 _ROOM = 80
 """Words that the kernel of seeds works in."""
@@ -73,32 +77,37 @@ def unpacked(data: bytes | memoryview, moduli: Sequence[int], out: Words) -> Wor
             DAMAGED_BYTES,
         )
     given = np.frombuffer(data, np.uint8)
-    compiled, start, wrong = byte_kernels(), 0, np.zeros(1, np.uint64)
-    found = 0
+    compiled, start, wrong = byte_kernels(), 0, False
+    most = np.empty(_LANES, np.uint64)
     for row, prime in zip(out, moduli, strict=True):
         bits = bits_of(prime)
         if compiled is not None:
             to = given.ctypes.data + start
-            compiled.unpacked(to, row.ctypes.data, count, bits, prime, wrong.ctypes.data)
-            found += int(wrong[0])
+            compiled.unpacked(to, row.ctypes.data, count, bits, most.ctypes.data)
         else:
             row[:] = _from_bits(given[start : start + bits * count // 8], bits)
-            found += int((row >= np.uint64(prime)).sum())
+            most[:] = row.max()
+        if int(most.max()) >= prime:
+            wrong = True
         start += bits * count // 8
-    if found:
+    if wrong:
         raise Rejected("an object holds a residue that is not below its prime", DAMAGED_BYTES)
     return out
 
 
 def _to_bits(row: Words, bits: int) -> npt.NDArray[np.uint8]:
-    every = np.unpackbits(row.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1, count=bits, bitorder="little")
-    return np.packbits(every, bitorder="little")
+    streams = np.ascontiguousarray(row.reshape(-1, _LANES).T, "<u8")
+    every = np.unpackbits(streams.view(np.uint8).reshape(-1, 8), axis=1, count=bits, bitorder="little")
+    words = np.packbits(every, bitorder="little").view("<u8").reshape(_LANES, -1)
+    return np.ascontiguousarray(words.T).view(np.uint8).ravel()
 
 
 def _from_bits(data: npt.NDArray[np.uint8], bits: int) -> Words:
-    every = np.unpackbits(data, bitorder="little").reshape(-1, bits)
+    words = np.ascontiguousarray(data.view("<u8").reshape(-1, _LANES).T)
+    every = np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, bits)
     whole = np.packbits(np.pad(every, ((0, 0), (0, 64 - bits))), axis=1, bitorder="little")
-    return np.ascontiguousarray(whole).view("<u8")[:, 0].astype(np.uint64, copy=False)
+    streams = np.ascontiguousarray(whole).view("<u8").reshape(_LANES, -1)
+    return np.ascontiguousarray(streams.T).ravel().astype(np.uint64, copy=False)
 
 
 def added(x: Words, y: Words, prime: int | Words) -> Words:

@@ -1,32 +1,32 @@
 """The container of all bytes that travel or are kept: what it holds, what its records belong to, then the records.
 
-``SLOTBOX4`` (8 bytes), kind (16, padded with zeros), length of the rest (8), SHA-256 of the rest (32), then the rest:
+``SLOTBOX5`` (8 bytes), kind (16, padded with zeros), length of the rest (8), checksum of the rest (16), then the rest:
 length of the label (4), the label, the number of records (4), and for each record the length of its name (2), that of
 its content (8; all ones: there is none), the name and the content. The label is JSON with sorted keys: what the records
 belong to. Numbers are little-endian.
 
-Requests to a service and its answers hold containers. In the SHA-256 of these two, a record that is a container counts
-by its head, in which its own SHA-256 is: that one is checked when the record is opened, and nothing is hashed twice.
+Requests to a service and its answers hold containers. In the checksum of these two, a record that is a container counts
+by its head, in which its own checksum is: that one is checked when the record is opened, and nothing is read twice.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from slotlang_runtime.amounts import count_of
+from slotlang_runtime.checksums import SIZE, checksum
 from slotlang_runtime.errors import BYTES_OF_ANOTHER, DAMAGED_BYTES, Rejected
 
 Records: TypeAlias = Mapping[str, bytes | memoryview | None]
 Label: TypeAlias = Mapping[str, Any]
 
 _MAGIC = b"SLOTBOX"
-_VERSION = b"4"
-_HEAD = struct.Struct("<8s16sQ32s")
+_VERSION = b"5"
+_HEAD = struct.Struct(f"<8s16sQ{SIZE}s")
 _ABSENT = 0xFFFFFFFFFFFFFFFF
 _LIMIT = 1 << 36
 _LABEL_LIMIT = 1 << 20
@@ -62,14 +62,14 @@ def pack(kind: str, label: Label, records: Records) -> bytes:
     """A container of records that belong to what the label says."""
     text = _dumped(label)
     pieces: list[bytes | memoryview] = [struct.pack("<I", len(text)), text, struct.pack("<I", len(records))]
-    digest = hashlib.sha256(b"".join(pieces))
     for name, data in records.items():
         key, content = name.encode(), b"" if data is None else data
-        head = struct.pack("<HQ", len(key), _ABSENT if data is None else len(content)) + key
-        pieces += [head, content]
-        digest.update(head)
-        digest.update(content[: _HEAD.size] if kind in _OUTER and _is_container(content) else content)
-    head = _HEAD.pack(_MAGIC + _VERSION, kind.encode().ljust(16, b"\0"), sum(map(len, pieces)), digest.digest())
+        pieces += [struct.pack("<HQ", len(key), _ABSENT if data is None else len(content)) + key, content]
+    counted = pieces
+    if kind in _OUTER:
+        counted = [piece[: _HEAD.size] if _is_container(piece) else piece for piece in pieces]
+    found = checksum(b"".join(counted))
+    head = _HEAD.pack(_MAGIC + _VERSION, kind.encode().ljust(16, b"\0"), sum(map(len, pieces)), found)
     return b"".join([head, *pieces])
 
 
@@ -84,7 +84,7 @@ def unpack(kind: str, data: Any) -> Box:
         view = memoryview(view.tobytes())
     if len(view) < _HEAD.size or bytes(view[:7]) != _MAGIC:
         raise Rejected(f"these bytes are not {kind} of a slot program", DAMAGED_BYTES)
-    magic, padded, length, checksum = _HEAD.unpack_from(view)
+    magic, padded, length, given = _HEAD.unpack_from(view)
     if magic[7:] != _VERSION:
         raise Rejected(
             f"these bytes are version {magic[7:].decode('ascii', 'replace')} of the format; this is "
@@ -97,7 +97,7 @@ def unpack(kind: str, data: Any) -> Box:
     body = view[_HEAD.size :]
     if length != len(body) or length > _LIMIT:
         raise Rejected(f"these {kind} are truncated: {len(body):,} of {count_of(length, 'byte')}", DAMAGED_BYTES)
-    if digest_of(kind, body) != checksum:
+    if checksum_of(kind, body) != given:
         raise Rejected(f"these {kind} are damaged: the checksum does not match", DAMAGED_BYTES)
     try:
         label, at = _label(body)
@@ -113,8 +113,8 @@ def check_inside(box: Box) -> None:
     """Raise Rejected where a record that is a container is damaged."""
     for record in box.records.values():
         if record is not None and _is_container(record):
-            _, _, _, checksum = _HEAD.unpack_from(record)
-            if hashlib.sha256(record[_HEAD.size :]).digest() != checksum:
+            _, _, _, given = _HEAD.unpack_from(record)
+            if checksum(record[_HEAD.size :]) != given:
                 raise Rejected(f"these {box.kind} are damaged: the checksum does not match", DAMAGED_BYTES)
 
 
@@ -126,37 +126,26 @@ def _is_container(data: bytes | memoryview) -> bool:
     return bool(length == len(data) - _HEAD.size)
 
 
-def digest_of(kind: str, body: bytes | memoryview) -> bytes:
-    """The SHA-256 that stands in the head of a container of a kind, of what follows the head."""
-    body, digest, at = memoryview(body), hashlib.sha256(), 0
-    if kind in _OUTER:
-        for start, end in _containers(body):
-            digest.update(body[at : start + _HEAD.size])
-            at = end
-    digest.update(body[at:])
-    return digest.digest()
+def checksum_of(kind: str, body: bytes | memoryview) -> bytes:
+    """The checksum that stands in the head of a container of a kind, of what follows the head."""
+    body = memoryview(body)
+    if kind not in _OUTER:
+        return checksum(body)
+    counted, at = list[memoryview](), 0
+    for start, end in _containers(body):
+        counted.append(body[at : start + _HEAD.size])
+        at = end
+    return checksum(b"".join([*counted, body[at:]]))
 
 
 def _containers(body: memoryview) -> list[tuple[int, int]]:
     """Where the records are that are containers; none where the records can't be read."""
-    found: list[tuple[int, int]] = []
     try:
-        at = 4 + int(struct.unpack_from("<I", body)[0])
-        (count,) = struct.unpack_from("<I", body, at)
-        at += 4
-        for _ in range(count):
-            key_size, size = struct.unpack_from("<HQ", body, at)
-            at += 10 + key_size
-            if size == _ABSENT:
-                continue
-            if at + size > len(body):
-                return []
-            if _is_container(body[at : at + size]):
-                found.append((at, at + size))
-            at += size
-    except struct.error:
+        (size,) = struct.unpack_from("<I", body)
+        spans = [span for _, span in _walked(body, 4 + size) if span is not None]
+    except (struct.error, ValueError):
         return []
-    return found
+    return [(start, end) for start, end in spans if _is_container(body[start:end])]
 
 
 def _label(body: memoryview) -> tuple[dict[str, Any], int]:
@@ -170,20 +159,28 @@ def _label(body: memoryview) -> tuple[dict[str, Any], int]:
 
 def _records(body: memoryview, at: int) -> tuple[dict[str, memoryview | None], int]:
     records: dict[str, memoryview | None] = {}
+    end = at + 4
+    for key, span in _walked(body, at):
+        name = bytes(body[key]).decode()
+        if name in records:
+            raise ValueError("a record twice")
+        records[name] = None if span is None else body[slice(*span)]
+        end = key.stop if span is None else span[1]
+    return records, end
+
+
+def _walked(body: memoryview, at: int) -> Iterator[tuple[slice, tuple[int, int] | None]]:
+    """Where names of records and their contents stand, from their number on; None for no content."""
     (count,) = struct.unpack_from("<I", body, at)
     at += 4
     for _ in range(count):
         key_size, size = struct.unpack_from("<HQ", body, at)
-        at += 10
-        name = bytes(body[at : at + key_size]).decode()
-        at += key_size
-        if name in records:
-            raise ValueError("a record twice")
+        key = slice(at + 10, at + 10 + key_size)
+        at = key.stop
         if size == _ABSENT:
-            records[name] = None
+            yield key, None
             continue
         if at + size > len(body):
             raise ValueError("a record ends too early")
-        records[name] = body[at : at + size]
+        yield key, (at, at + size)
         at += size
-    return records, at

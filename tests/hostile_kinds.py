@@ -16,13 +16,13 @@ from served import LAYERS, D, Process
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang_runtime import SecretKey
-from slotlang_runtime.wire import digest_of, pack, unpack
+from slotlang_runtime.wire import checksum_of, pack, unpack
 
 IDLE = 1.0
 OPTIONS = ("--max-body", "2M", "--max-keys", "16M", "--max-tokens", "16", "--idle", str(IDLE), "--rate", "100000")
 CLOSED = 0
 """In the place of a status: the connection ends without an answer."""
-_HEAD = 64
+_HEAD = 48
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Attack:
 
 def sealed(body: bytes, kind: str) -> bytes:
     """A container with the checksum and length of what is in it, whatever that is."""
-    return struct.pack("<8s16sQ32s", b"SLOTBOX4", kind.encode(), len(body), digest_of(kind, body)) + body
+    return struct.pack("<8s16sQ16s", b"SLOTBOX5", kind.encode(), len(body), checksum_of(kind, body)) + body
 
 
 class Kinds:

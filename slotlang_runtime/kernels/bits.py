@@ -22,13 +22,14 @@ from slotlang_runtime.kernels.lanes import (
     inlined,
     kernel,
     operation,
+    place,
     stored,
     word,
 )
+from slotlang_runtime.kernels.lanes import (
+    splat as splatted,
+)
 from slotlang_runtime.kernels.words import words
-
-GROUP = 64
-"""Residues that are packed to whole words, whatever their bits."""
 
 
 def _lanes(b: Any) -> blake.Lanes:
@@ -56,10 +57,49 @@ def _negative(b: Any, x: Any) -> Any:
     return b.icmp_signed("<", x, constant(WORD, 0))
 
 
+PRIME = 0x9E3779B1
+"""XXH3's factor between blocks."""
+
+
 def _restored(b: Any, r: Any, x: Any, p: Any) -> Any:
     # the residue of x from that of its size: p less it, but for 0
     other = b.and_(_negative(b, x), b.icmp_unsigned("!=", r, constant(WORD, 0)))
     return b.select(other, b.sub(p, r), r)
+
+
+def _taken(b: Any, y: Any, group: Any, bits: Any, last: Any) -> Any:
+    # the eight residues of a group. Where they end with a word, the next one is not used; behind the last none is read
+    at = b.mul(group, bits)
+    first = b.lshr(at, WORD(6))
+    second = b.add(first, WORD(1))
+    second = b.select(b.icmp_unsigned(">", second, last), last, second)
+    low, high = (b.load(place(b, y, b.shl(row, WORD(3)), WORDS), align=8) for row in (first, second))
+    both = call(b, "llvm.fshr.v8i64", WORDS, high, low, splatted(b, b.and_(at, WORD(63))))
+    return b.and_(both, splatted(b, b.sub(b.shl(WORD(1), bits), WORD(1))))
+
+
+def _halved(b: Any, x: Any, bits: Any, less: Any) -> Any:
+    # x / 2^bits, rounded half to even; ``less``: 2^(bits - 1) - 1
+    even = b.and_(b.lshr(x, bits), constant(WORD, 1))
+    return b.lshr(b.add(b.add(x, less), even), bits)
+
+
+def _vector(b: Any, address: Any) -> Any:
+    # eight words that begin at any byte
+    return b.load(b.inttoptr(address, ir.PointerType(WORDS)), align=1)
+
+
+def _stripe(b: Any, total: Any, data: Any, secret: Any) -> Any:
+    # XXH3: what stands beside a word is added as it is
+    mixed, low = b.xor(data, secret), constant(WORD, (1 << 32) - 1)
+    product = b.mul(b.and_(mixed, low), b.lshr(mixed, constant(WORD, 32)))
+    beside = b.shuffle_vector(data, data, ir.Constant(ir.VectorType(INDEX, LANES), [1, 0, 3, 2, 5, 4, 7, 6]))
+    return b.add(b.add(total, beside), product)
+
+
+def _scrambled(b: Any, total: Any, secret: Any) -> Any:
+    mixed = b.xor(b.xor(total, b.lshr(total, constant(WORD, 47))), secret)
+    return b.mul(mixed, constant(WORD, PRIME))
 
 
 def kernels(avx512: bool) -> dict[str, Any]:
@@ -78,6 +118,13 @@ def kernels(avx512: bool) -> dict[str, Any]:
     minus = operation(U, (U, U), lambda b, x, y: b.sub(x, y))
     magnitude = operation(U, (U,), lambda b, x: b.select(_negative(b, x), b.neg(x), x))
     restored = operation(U, (U, U, U), _restored)
+    left = operation(U, (U, U), lambda b, x, count: b.shl(x, count))
+    right = operation(U, (U, U), lambda b, x, count: b.lshr(x, count))
+    either = operation(U, (U, U), lambda b, x, y: b.or_(x, y))
+    below = operation(U, (U, U), lambda b, x, y: b.select(b.icmp_unsigned("<", x, y), x, constant(WORD, 0)))
+    taken, halved = operation(U, (A, N, N, N), _taken), operation(U, (U, U, U), _halved)
+    vector = operation(U, (A,), _vector)
+    stripe, scrambled = operation(U, (U, U, U), _stripe), operation(U, (U, U), _scrambled)
     size = blake.BLOCK
 
     @inlined
@@ -98,42 +145,49 @@ def kernels(avx512: bool) -> dict[str, Any]:
 
     @kernel(4)
     def packed(x, y, n, bits_):  # type: ignore[no-untyped-def]
-        # n residues, a multiple of 64, to as many bits each
-        bits, to = N(bits_), 0
-        for start in range(0, N(n), 64):
-            made, have = A(0), 0
-            for i in range(start, start + 64):
-                value = word(x, i)
-                made |= value << A(have)
-                have += bits
-                if have >= 64:
-                    put(y, to, made)
-                    to += 1
-                    have -= 64
-                    made = value >> A(bits - have) if have else A(0)
+        # n residues, a multiple of 512, to as many bits each
+        bits, to, have, made = N(bits_), 0, 0, none(x)
+        for b in range(0, N(n), 8):
+            value = load(x, b)
+            made = either(made, left(value, splat(A(have))))
+            have += bits
+            if have >= 64:
+                store(y, to, made)
+                to += 8
+                have -= 64
+                # by as many bits as the residue has, nothing of it is left
+                made = right(value, splat(A(bits - have)))
 
-    @kernel(6)
-    def unpacked(y, x, n, bits_, prime, most):  # type: ignore[no-untyped-def]
-        # and back; the number of residues that are not below the prime is written to ``most``
-        bits, at, wrong = N(bits_), 0, A(0)
-        mask = (A(1) << bits_) - A(1)
-        for start in range(0, N(n), 64):
-            held, have = A(0), 0
-            for i in range(start, start + 64):
-                value = held
-                if have < bits:
-                    more = word(y, at)
-                    at += 1
-                    value |= more << A(have)
-                    held = more >> A(bits - have)
-                    have += 64 - bits
-                else:
-                    held >>= bits_
-                    have -= bits
-                value &= mask
-                wrong += A(value >= prime)
-                put(x, i, value)
-        put(most, 0, wrong)
+    @kernel(5)
+    def unpacked(y, x, n, bits, most):  # type: ignore[no-untyped-def]
+        # and back; the largest residue of each lane is written to ``most``
+        largest, end = none(y), (N(n) >> 9) * N(bits) - 1
+        for group in range(N(n) >> 3):
+            value = taken(y, group, N(bits), end)
+            largest = larger(largest, value)
+            store(x, group << 3, value)
+        store(most, 0, largest)
+
+    @kernel(5)
+    def cut(x, y, n, bits, limit):  # type: ignore[no-untyped-def]
+        # coefficients / 2^bits, rounded half to even; 0 from the limit on. There is at least one bit
+        shift, less, most = splat(bits), splat((A(1) << (bits - A(1))) - A(1)), splat(limit)
+        for b in range(0, N(n), 8):
+            store(y, b, below(halved(load(x, b), shift, less), most))
+
+    @kernel(4)
+    def accumulated(x, size, secret, out):  # type: ignore[no-untyped-def]
+        # XXH3's eight words for more than 240 bytes, from those in ``out``; ``secret``: its 192 bytes
+        total, blocks = load(out, 0), (N(size) - 1) >> 10
+        for block in range(blocks):
+            for n in range(16):
+                data = vector(x + A((block << 10) + (n << 6)))
+                total = stripe(total, data, vector(secret + A(n << 3)))
+            total = scrambled(total, vector(secret + A(128)))
+        rest = x + A(blocks << 10)
+        for n in range((N(size) - 1 - (blocks << 10)) >> 6):
+            total = stripe(total, vector(rest + A(n << 6)), vector(secret + A(n << 3)))
+        store(out, 0, stripe(total, vector(x + size - A(64)), vector(secret + A(121))))
 
     @kernel(6)
     def expanded(seed, out, rows, n_, moduli, room):  # type: ignore[no-untyped-def]
@@ -191,4 +245,4 @@ def kernels(avx512: bool) -> dict[str, Any]:
             value = minus(add(load(x, b), more), load(less, b))
             store(y, b, last(mul(value, w, w1, p), p, p))
 
-    return {f.__name__: f for f in (packed, unpacked, expanded, signed, multiplied)}
+    return {f.__name__: f for f in (packed, unpacked, cut, accumulated, expanded, signed, multiplied)}

@@ -27,6 +27,13 @@ def doubled(ring: Ring, residues: Words, level: int, part: Part) -> Words:
     return added(residues, conjugated(ring, residues, level, 1 if part == "re" else -1), ring.column(level))
 
 
+def half_doubled(ring: Ring, residues: Words, level: int, part: Part) -> Words:
+    """The half of the residues of ``doubled`` that says the rest: primes x half the degree."""
+    count, primes = residues.shape[-1] // 2, ring.column(level)
+    mirrored: Words = residues[:, : count - 1 : -1]
+    return added(residues[:, :count], mirrored if part == "re" else negated(mirrored, primes), primes)
+
+
 def doubled_part(ring: Ring, decrypted: Words, half: Words, level: int, part: Part) -> Words:
     """Twice the part that is read, from the residues of the decrypted (h, c1) and of h: exact modulo the primes."""
     primes = ring.column(level)

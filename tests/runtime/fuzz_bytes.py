@@ -7,7 +7,6 @@ crash, a hang or another exception is a failure; that is why it runs in a proces
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import random
@@ -33,12 +32,13 @@ from slotlang.adapter import read_adapter
 from slotlang.diagnostics import SlotError
 from slotlang.run.activations import read_activations
 from slotlang_runtime import Client, EvaluationKeys, Rejected, SecretKey, Server, Weights
+from slotlang_runtime.checksums import checksum
 from slotlang_runtime.data import read_data
 from slotlang_runtime.seal import saved
 from slotlang_runtime.wire import pack, unpack
 
 Bytes = bytes | bytearray
-HEAD = 64
+HEAD = 48
 """Bytes before what the checksum is of."""
 
 SLOWEST = 20.0
@@ -48,7 +48,7 @@ SLOWEST = 20.0
 def sealed(data: Bytes) -> bytes:
     """With length and checksum made anew, as a forger would."""
     body = bytes(data[HEAD:])
-    return bytes(data[:24]) + struct.pack("<Q", len(body)) + hashlib.sha256(body).digest() + body
+    return bytes(data[:24]) + struct.pack("<Q", len(body)) + checksum(body) + body
 
 
 def damaged(data: bytes, others: list[bytes], rng: random.Random) -> Iterator[tuple[str, bytes]]:

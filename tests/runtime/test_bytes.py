@@ -160,7 +160,7 @@ def test_truncated(world: Sender, kind: str) -> None:
     data = world.sent[kind]
     for length in [*range(160), *np.linspace(160, len(data) - 1, 60).astype(int)]:
         message = world.rejected(kind, data[:length])
-        assert ("are not" if length < 64 else "truncated") in message
+        assert ("are not" if length < 48 else "truncated") in message
     assert "truncated" in world.rejected(kind, data + b"\0")
 
 
@@ -178,11 +178,11 @@ def test_flipped_bits(world: Sender, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_version_before_is_named(world: Sender, kind: str) -> None:
-    old = b"SLOTBOX2" + world.sent[kind][8:]
-    assert world.rejected(kind, old) == "these bytes are version 2 of the format; this is 4"
+    old = b"SLOTBOX4" + world.sent[kind][8:]
+    assert world.rejected(kind, old) == "these bytes are version 4 of the format; this is 5"
 
 
-@pytest.mark.parametrize("thing", ["text", None, 5, [1], {"a": 1}, b"", b"x" * 26, b"SLOTBOX4" + bytes(88), 2.5])
+@pytest.mark.parametrize("thing", ["text", None, 5, [1], {"a": 1}, b"", b"x" * 26, b"SLOTBOX5" + bytes(88), 2.5])
 def test_bytes_of_nobody(world: Sender, thing: Any) -> None:
     for kind in KINDS:
         world.rejected(kind, thing)

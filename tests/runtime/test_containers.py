@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 
 import pytest
 
+from slotlang_runtime.checksums import checksum
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import check_inside, pack, unpack
 
-HEAD = 64
+HEAD = 48
 INNER = pack("inputs", {"upload": "x"}, {"0": bytes(range(200)), "1": None})
 LABEL = {"items": [1, 2]}
 
@@ -31,19 +31,19 @@ def test_containers_inside_count_by_their_heads(kind: str) -> None:
     label = b'{"items":[1,2]}'
     assert data[HEAD:] == body_of(label, records, contents)
     heads = [INNER[:HEAD], b"other bytes", INNER[:HEAD]]
-    assert data[32:HEAD] == hashlib.sha256(body_of(label, records, heads)).digest()
+    assert data[32:HEAD] == checksum(body_of(label, records, heads))
     check_inside(unpack(kind, data))
 
 
 def test_all_other_kinds_count_whole() -> None:
     data = pack("client", LABEL, {"program a": INNER})
-    assert data[32:HEAD] == hashlib.sha256(data[HEAD:]).digest()
+    assert data[32:HEAD] == checksum(data[HEAD:])
 
 
 def test_what_only_looks_like_a_container_counts_whole() -> None:
-    for record in (INNER + b"\0", INNER[:-1], INNER[:HEAD], b"SLOTBOX3" + INNER[8:], b"SLOTBOX4"):
+    for record in (INNER + b"\0", INNER[:-1], INNER[:HEAD], b"SLOTBOX4" + INNER[8:], b"SLOTBOX5"):
         data = pack("answer", LABEL, {"results": record})
-        assert data[32:HEAD] == hashlib.sha256(data[HEAD:]).digest()
+        assert data[32:HEAD] == checksum(data[HEAD:])
 
 
 def test_every_bit_is_checked_outside_or_inside() -> None:
@@ -68,6 +68,6 @@ def test_lengths_that_lead_out_of_the_bytes_are_refused(cut: int) -> None:
     for place, form in ((0, "<I"), (4 + 15, "<I"), (4 + 15 + 4, "<H"), (4 + 15 + 6, "<Q")):
         bad = bytearray(body)
         struct.pack_into(form, bad, place, 256 ** struct.calcsize(form) - 2)
-        sealed = struct.pack("<8s16sQ32s", b"SLOTBOX4", b"requests", len(bad), hashlib.sha256(bad).digest()) + bad
+        sealed = struct.pack("<8s16sQ16s", b"SLOTBOX5", b"requests", len(bad), checksum(bad)) + bad
         with pytest.raises(Rejected):
             unpack("requests", bytes(sealed))

@@ -44,12 +44,15 @@ def drawn(prime: int, rows: int, count: int) -> Words:
 
 
 @pytest.mark.parametrize("bits", range(14, 61))
-def test_a_row_is_a_number_of_as_many_bits_for_each_residue(bits: int, way: str) -> None:
+def test_a_row_is_eight_numbers_of_as_many_bits_for_each_residue(bits: int, way: str) -> None:
     prime = (1 << bits) - 5
-    row = drawn(prime, 1, 192)
+    row = drawn(prime, 1, 1536)
     data = packed(row, [prime])
-    number = sum(value << bits * n for n, value in enumerate(row[0].tolist()))
-    assert data == number.to_bytes(192 * bits // 8, "little") and len(data) == packed_size([prime], 192)
+    numbers = [sum(value << bits * n for n, value in enumerate(row[0, lane::8].tolist())) for lane in range(8)]
+    streams = [number.to_bytes(192 * bits // 8, "little") for number in numbers]
+    # a word of each in turn
+    assert data == b"".join(stream[at : at + 8] for at in range(0, 24 * bits, 8) for stream in streams)
+    assert len(data) == packed_size([prime], 1536)
     assert np.array_equal(unpacked(memoryview(b"x" + data)[1:], [prime], np.empty_like(row)), row)
 
 
@@ -66,18 +69,18 @@ def test_rows_of_different_primes_stand_one_after_another(way: str) -> None:
 def test_a_residue_that_is_not_below_its_prime(bits: int, way: str) -> None:
     prime, larger = (1 << bits) - 5, (1 << bits) - 1
     for value in (prime, larger):
-        for place in (0, 77, 127):
-            row = drawn(prime, 1, 128)
+        for place in (0, 77, 1023):
+            row = drawn(prime, 1, 1024)
             row[0, place] = value
             with pytest.raises(Rejected, match="a residue that is not below its prime"):
                 unpacked(packed(row, [larger]), [prime], np.empty_like(row))
 
 
 def test_residues_of_another_length(way: str) -> None:
-    row = drawn((1 << 20) - 3, 1, 128)
+    row = drawn((1 << 20) - 3, 1, 512)
     data = packed(row, [(1 << 20) - 3])
     for wrong in (data[:-1], data + b"\0", b""):
-        with pytest.raises(Rejected, match=f"residues take {len(wrong)} bytes, expected 320"):
+        with pytest.raises(Rejected, match=f"residues take {len(wrong):,} bytes, expected 1280"):
             unpacked(wrong, [(1 << 20) - 3], np.empty_like(row))
 
 
