@@ -1,8 +1,10 @@
 """Predicted against measured times over the corpus and parameter sets: ``python -m benchmarks.predict [NAME...]``.
 
-Measured is process CPU time of one thread, the median of repeated runs. Primitives are measured in the same run, in
-slices before, between and after the programs. Both are taken over a yardstick, the time of one operation right before
-and after, and given in the machine's fast moments; ``as_measured_seconds`` is the median as it was.
+Measured is process CPU time of one thread: every case is visited several times, minutes apart and each time in another
+order, and its time is the median over the visits of the median of each one's runs. So a moment in which the machine is
+fast or slow is outvoted. Primitives are measured in the same run, before, between and after the visits. Both are taken
+over a yardstick, the time of one operation right before and after, and given in the machine's fast moments;
+``as_measured_seconds`` is the median as it was.
 Exit status 1 when a phase is off by more than 15 % in the median or 30 % at worst.
 """
 
@@ -50,15 +52,15 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "predict.json"
 MAX_WEIGHTS = 150_000_000
 """Bytes of encoded weights; programs with more are measured at smaller sizes."""
-SLICES = 4
-"""Times that primitives are measured: before, between and after the programs."""
+VISITS = 3
+"""Times that every case is measured. Primitives are measured before, between and after them."""
 SLICE_SECONDS = 10.0
-SECONDS = 0.3
-"""Repeated runs of one phase stop after so much time."""
+SECONDS = 0.1
+"""Repeated runs of one phase in one visit stop after so much time."""
 SHORT = 0.05
 """Seconds; of a phase that takes less, one more run goes before each, untimed."""
-RUNS = range(3, 16)
-"""Least and most runs of a phase."""
+RUNS = range(2, 6)
+"""Least and most runs of a phase in one visit."""
 PHASES = ("encoding", "encryption", "reading", "evaluation", "masking", "saving", "decryption")
 """Encoding is done once; the others are the parts of a request."""
 MEDIAN, WORST = 0.15, 0.30
@@ -118,6 +120,15 @@ class Measured:
     yardsticks: dict[str, float]
     seconds: dict[str, float]
 
+    @classmethod
+    def of_visits(cls, visits: list[Measured]) -> Measured:
+        """The median over visits of one case."""
+
+        def median(of: Callable[[Measured], dict[str, float]]) -> dict[str, float]:
+            return {phase: statistics.median(of(visit)[phase] for visit in visits) for phase in PHASES}
+
+        return cls(median(lambda v: v.yardsticks), median(lambda v: v.seconds))
+
 
 def in_range(module: Module, weights: dict[str, Any]) -> dict[str, Any]:
     """The weights, halved until parameters that were chosen without them hold what can become of them. Times are the
@@ -132,9 +143,9 @@ def in_range(module: Module, weights: dict[str, Any]) -> dict[str, Any]:
     return weights
 
 
-def measured(made: Plan, yardstick: Yardstick) -> Measured:
-    """Run every phase of a plan's module several times."""
-    module = load_module(emitted(made, unproved=True))
+def measured(made: Plan, text: str, yardstick: Yardstick) -> Measured:
+    """Run every phase of a plan's module, given as text, several times."""
+    module = load_module(text)
     inputs, weights = random_data(made.program, 0)
     weights = in_range(module, weights)
     client, _, keys, server = sides(module, weights)
@@ -246,9 +257,10 @@ def compare(paths: list[Path], console: Console, given: Profile | None = None) -
     everything = list(
         track(cases(paths, find_profile()), "plans", console=console, transient=True, total=3 * len(paths))
     )
-    random.Random(0).shuffle(everything)
-    each = -(-len(everything) // (SLICES - 1))
     degrees = sorted({made.parameters.degree for _, _, made in everything} & {*POINTS})
+    texts = [
+        emitted(made, unproved=True) for _, _, made in track(everything, "modules", console=console, transient=True)
+    ]
     slices: list[tuple[Profile, float]] = []
 
     def primitives() -> None:
@@ -259,12 +271,15 @@ def compare(paths: list[Path], console: Console, given: Profile | None = None) -
 
     yardstick = Yardstick()
     primitives()
-    found: list[Measured] = []
-    for start in range(0, len(everything), each):
-        part = everything[start : start + each]
-        found += [measured(made, yardstick) for _, _, made in track(part, "programs", console=console, transient=True)]
+    visits: list[list[Measured]] = [[] for _ in everything]
+    for visit in range(VISITS):
+        order = list(range(len(everything)))
+        random.Random(visit).shuffle(order)
+        for number in track(order, f"visit {visit + 1} of {VISITS}", console=console, transient=True):
+            visits[number].append(measured(everything[number][2], texts[number], yardstick))
         primitives()
     profile = given or together(slices, yardstick.fastest)
+    found = map(Measured.of_visits, visits)
     rows = []
     for (name, sizes, made), times in zip(everything, found, strict=True):
         expected = made.predicted(profile)

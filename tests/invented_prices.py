@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slotlang.cost.profile import BY_SLOTS, PRIMITIVES, Machine, Profile
+from slotlang.cost.primitives import BY_SLOTS, PRIMITIVES
+from slotlang.cost.profile import Machine, Profile
 
 Price = Callable[[str, int], float]
 

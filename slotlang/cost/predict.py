@@ -8,18 +8,20 @@ part of the primitives that encode, send and read, and of no other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from slotlang.cost.hidden import Hidden
 from slotlang.cost.key_switching import key_switching
-from slotlang.cost.profile import KEY_SWITCH, Profile
+from slotlang.cost.primitives import KEY_SWITCH, SLOT_BLOCK
+from slotlang.cost.profile import Profile
 from slotlang.cost.vectors import (
     VectorShape,
     form_work,
     forms_of,
     index_operations,
     plain_shape,
+    uniform_members,
     vector_shape,
 )
 from slotlang.graph.graph import Graph
@@ -131,7 +133,13 @@ def vector_calls(shape: VectorShape, slots: int) -> Calls:
     """Primitives that computing a vector of ``slots`` slots uses."""
     if shape.constant:
         return Calls()
-    return +Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations})
+    calls = Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations})
+    return +(calls + Calls({("array_call", slots): shape.reads + shape.operations}))
+
+
+def slot_calls(primitive: str, slots: int, primes: int) -> Calls:
+    """Encoding or sending a vector of ``slots`` slots: what goes with the ring, and what goes with the slots."""
+    return Calls({(primitive, primes): 1, (f"{primitive}_slots", primes): max(slots // SLOT_BLOCK, 1)})
 
 
 def encoding_calls(graph: Graph, data_primes: int, *, matrix: bool = False) -> Calls:
@@ -140,20 +148,27 @@ def encoding_calls(graph: Graph, data_primes: int, *, matrix: bool = False) -> C
     program = graph.schedule.program
     calls: Calls = Counter()
     forms: set[TensorForm] = set()
-    for (name, level), times in Counter((member[0], level) for member, level in graph.plaintexts()).items():
+    members: dict[tuple[str, int], list[Sequence[int]]] = {}
+    for (name, indices), level in graph.plaintexts():
+        members.setdefault((name, level), []).append(indices)
+    for (name, level), used in members.items():
+        times = len(used)
         family = graph.schedule.plains[name]
         forms |= set() if family.body is None else forms_of(program, family.body)
         if matrix:
             calls["encode_integer", data_primes - level] += times
             continue
         shape = plain_shape(program, family)
-        how = "constant" if shape.constant else "complex" if shape.imaginary else "real"
-        calls[f"encode_{how}", data_primes - level] += times
+        how = "complex" if shape.imaginary else "real"
+        uniform = times if shape.constant else uniform_members(program, family, used)
+        calls["encode_constant", data_primes - level] += uniform
+        for call, once in slot_calls(f"encode_{how}", program.slots, data_primes - level).items():
+            calls[call] += once * (times - uniform)
         for call, once in vector_calls(shape, program.slots).items():
             calls[call] += once * times
     for form in forms:
         calls["tensor_product", data_primes] += form_work(program, form)
-    return _with_call(calls, "encode", data_primes)
+    return _with_call(+calls, "encode", data_primes)
 
 
 def _with_call(calls: Calls, name: str, data_primes: int) -> Calls:
@@ -167,9 +182,9 @@ def encryption_calls(graph: Graph, data_primes: int) -> Calls:
     calls: Calls = Counter()
     for name, times in Counter(node.plain[0] for node in graph.of_kind("cipher") if node.plain is not None).items():
         shape = vector_shape(program, program.families[name].body)
-        for call, once in vector_calls(shape, program.slots).items():
+        sending = slot_calls("send_complex" if shape.imaginary else "send_real", program.slots, data_primes)
+        for call, once in (sending + vector_calls(shape, program.slots)).items():
             calls[call] += once * times
-        calls["send_complex" if shape.imaginary else "send_real", data_primes] += times
     return _with_call(calls, "encrypt", data_primes)
 
 
@@ -215,7 +230,9 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     calls["collect", program.slots] += len(graph.outputs)
     for output, times in Counter(o.output for o in graph.outputs).items():
         for inside in (program.read_where(output), *output.indices):
-            calls["vector", program.slots] += times * index_operations(program, inside)
+            operations = times * index_operations(program, inside)
+            calls["vector", program.slots] += operations
+            calls["array_call", program.slots] += operations
     return _with_call(calls, "decrypt", data_primes)
 
 

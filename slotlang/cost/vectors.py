@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import ceil
 from operator import or_
 
+import numpy as np
+
 from slotlang.meaning.deep import in_order
-from slotlang.meaning.integers import SLOT, And, Cmp, Cond, Int, IntCall, IntIf, IntOp, Not, Or, evaluate, variables
+from slotlang.meaning.integers import (
+    SLOT,
+    And,
+    Cmp,
+    Cond,
+    Int,
+    IntCall,
+    IntIf,
+    IntOp,
+    Not,
+    Or,
+    evaluate,
+    holds,
+    variables,
+)
 from slotlang.meaning.integers import parts as integer_parts
 from slotlang.meaning.program import Program
 from slotlang.meaning.value import (
@@ -24,6 +41,7 @@ from slotlang.meaning.value import (
     TensorForm,
     Value,
     children,
+    leaves,
 )
 from slotlang.schedule.ops import PlainFamily
 
@@ -79,6 +97,54 @@ def plain_shape(program: Program, family: PlainFamily) -> VectorShape:
         # a step is compared with a table's, and multiplied in, turned where it is read so
         shape = replace(shape, varies=True).more(len(family.masks) * (4 + TURNED))
     return shape
+
+
+def uniform_members(program: Program, family: PlainFamily, members: Iterable[Sequence[int]]) -> int:
+    """How many members of a family hold one number in all slots, as their conditions on slots hold everywhere: the tap
+    in the middle of a convolution, whose window never leaves the image. Members that read tensors at places of their
+    own for each slot are taken to vary, whatever they read."""
+    shape = plain_shape(program, family)
+    if shape.reads or shape.imaginary or family.masks or family.body is None:
+        return 0
+    held = _Held(program)
+    names = [loop.var for loop in family.loops]
+    return sum(held.uniform(family.body, dict(zip(names, indices, strict=True))) for indices in members)
+
+
+class _Held:
+    """Whether values hold one number in all slots. A condition is evaluated once for members that it treats alike."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        # by identity: comparing conditions would take longer than all the rest
+        self._known: dict[tuple[int, tuple[int, ...]], bool] = {}
+        self._read: dict[int, list[str]] = {}
+        self._here = program.slot_env(np.arange(program.slots))
+
+    def uniform(self, value: Value, env: Mapping[str, int]) -> bool:
+        match value:
+            case Iverson(condition):
+                return self._everywhere(condition, env)
+            case FamilyRef(name, indices):
+                family = self.program.families[name]
+                if any(variables(i) - env.keys() for i in indices):
+                    return False
+                places = [int(evaluate(i, self.program.sizes, env)) for i in indices]
+                return self.uniform(family.body, family.env(places))
+            case SumOver():
+                return not any(isinstance(leaf, Iverson | FamilyRef) for leaf in leaves(value))
+            case _:
+                return all(self.uniform(child, env) for child in children(value))
+
+    def _everywhere(self, condition: Cond, env: Mapping[str, int]) -> bool:
+        read = self._read.get(id(condition))
+        if read is None:
+            read = self._read[id(condition)] = sorted(variables(condition) - self._here.keys())
+        key = id(condition), tuple(env[name] for name in read)
+        if key not in self._known:
+            truth = np.asarray(holds(condition, self.program.sizes, {**self._here, **env}))
+            self._known[key] = bool(truth.all() or not truth.any())
+        return self._known[key]
 
 
 def vector_shape(program: Program, value: Value) -> VectorShape:

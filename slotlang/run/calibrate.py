@@ -13,7 +13,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from slotlang.cost.profile import KINDS_OF_KERNELS, Profile, this_machine
+from slotlang.cost.primitives import KINDS_OF_KERNELS
+from slotlang.cost.profile import Profile, this_machine
 from slotlang.diagnostics import error
 from slotlang_runtime.parameters import DOUBLE_BITS, LARGEST_PRIME, LAZY_BITS
 
@@ -154,6 +155,7 @@ def calibrate(
         for degree, primitives in table.items():
             _split_sums(primitives)
             primitives |= split(primitives, fixed, degree // 2)
+            _split_arrays(primitives)
             for name in [name for name in primitives if is_call(name)]:
                 del primitives[name]
     seal = tables.pop(0)
@@ -173,3 +175,10 @@ def _split_sums(primitives: dict[str, dict[int, float]]) -> None:
     each = {k: max(many[k] - few[k], 0.0) / (SUMS[1] - SUMS[0]) for k in few}
     primitives["dot_product"] = each
     primitives["dot"] = {k: max(few[k] - SUMS[0] * each[k], 0.0) for k in few}
+
+
+def _split_arrays(primitives: dict[str, dict[int, float]]) -> None:
+    """What operations of numpy take besides their call."""
+    for call in primitives.get("array_call", {}).values():
+        for name in ("gather", "vector"):
+            primitives[name] = {slots: max(seconds - call, 0.0) for slots, seconds in primitives[name].items()}

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang.cost.profile import BY_SLOTS
+from slotlang.cost.primitives import BY_SLOTS
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.kernels.operations import ResidueOperations
@@ -43,6 +43,8 @@ SUMS = 4, 16
 """Products of the sums that are measured: what one more takes is the difference, and what none takes is the rest."""
 WARM, LEAST = 2e-3, 1e-3
 """Seconds for which a primitive runs before it is timed, and for which it is timed, about."""
+LEAST_SLOTS = 8
+"""Slots of an operation of numpy whose time is that of the call."""
 KEYS = 3
 """Galois keys that rotations take in turn."""
 CHANNELS, MATRIX_CHANNELS = 2, 32
@@ -242,7 +244,9 @@ class RingSamples:
         weights = self.rng.standard_normal((MATRIX_CHANNELS, MATRIX_CHANNELS)) / math.sqrt(MATRIX_CHANNELS)
         ring = Ring(matrices.parameters, matrices.slots)
 
-        def vector() -> None:
+        few = slice(LEAST_SLOTS)
+
+        def vector(slot: Any = slot, row: Any = row, value: Any = value) -> None:
             slot % 4
             slot + row
             value * value
@@ -253,6 +257,7 @@ class RingSamples:
 
         yield sample("gather", lambda: tensor[row, column], 8)
         yield sample("vector", vector, 8, 3)
+        yield sample("array_call", partial(vector, slot[few], row[few], value[few]), 8, 3)
         yield sample("encode_integer", lambda: MatrixEngine.encode(matrices, ring, {"W": weights}), 1, weights.size)
         # all threads' work
         work = product_work(2048, 16, 2048)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from slotlang.cost.primitives import SLOT_BLOCK
 from slotlang.run.primitives import SCALE, Sample
 from slotlang_runtime.client import Client, SecretKey
 from slotlang_runtime.engine import SealEngine
@@ -48,6 +49,11 @@ FIXED: Mapping[str, tuple[str, ...]] = {
 }
 """What a call takes without ciphertexts, and which primitives it is a part of."""
 
+BESIDE_SLOTS = ("send_real", "send_complex", "encode_real", "encode_complex")
+"""Primitives that a program with few slots takes less time for, as its vectors are repeated after their transform."""
+FEWER = 8
+"""They are measured with all slots, and with this part of them."""
+
 COLLECT = "collect"
 """The part of decryption that goes with the slots of the program, whatever the ring has."""
 
@@ -57,10 +63,16 @@ def call_of(primitive: str, count: int) -> str:
     return f"{primitive} of {count}"
 
 
+def fewer(primitive: str) -> str:
+    """Name of a primitive with few slots while it is measured."""
+    return f"{primitive} of few slots"
+
+
 def is_call(name: str) -> bool:
     """Whether this is a name of ``call_of``."""
-    primitive, _, count = name.partition(" of ")
-    return count.isdigit() and any(primitive in primitives for primitives in (*FIXED.values(), (COLLECT,)))
+    primitive, _, count = name.rpartition(" of ")
+    kinds = (*FIXED.values(), (COLLECT,), tuple(map(fewer, BESIDE_SLOTS)))
+    return count.isdigit() and any(primitive in primitives for primitives in kinds)
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,9 @@ class _Sent:
 
 
 def sending_module(parameters: Parameters, kernel: Kernel, count: int, sent: _Sent, plains: Any = None) -> Module:
-    """A program that returns its ``count`` inputs. ``plains``: what each of as many plaintexts holds."""
-    slots = parameters.degree // 2
+    """A program that returns its ``count`` inputs. ``plains``: what each of as many plaintexts holds. Its slots are as
+    many as values are sent."""
+    slots = len(sent.values)
     slot = np.arange(slots)
     half = slot % 2 == 0
     complex_results = sent.part is None
@@ -139,17 +152,19 @@ class RequestSamples:
             return sending_module(parameters, self.kernel, count, sent, plains)
 
         x = np.ones(1)
+        few = self.degree // 2 // FEWER
         for name, values in (("send_real", self.real), ("send_complex", self.both)):
-            client = Client(made(_Sent(values)), secret)
-            yield sample(name, partial(client.encrypt, x=x))
-        kinds = {
+            for primitive, sent_values in ((name, values), (fewer(name), values[:few])):
+                client = Client(made(_Sent(sent_values)), secret)
+                yield sample(primitive, partial(client.encrypt, x=x))
+        received = {
             "receive": _Sent(self.both),
             "receive_part": _Sent(self.both, "re"),
             "receive_precise": _Sent(self.both, "re", masked=True, precise=True),
         }
         if len(parameters.prime_bits) == 2:
-            kinds["receive_cut"] = _Sent(self.both, "re")
-        for name, sent in kinds.items():
+            received["receive_cut"] = _Sent(self.both, "re")
+        for name, sent in received.items():
             module = made(sent)
             if name == "receive_cut":
                 module = replace(module, parameters=replace(parameters, cut=CUT))
@@ -172,13 +187,18 @@ class RequestSamples:
                 yield sample("save_part", save)
             elif name == "receive_cut":
                 yield sample("save_cut", save)
-            else:
-                yield sample("mask_precise", server.engine.masks)
-        masking = self._server(made(_Sent(self.both, "re", masked=True)))
-        yield sample("mask_slots", masking.engine.masks)
-        for name, plains in (("encode_real", self.real), ("encode_complex", self.both), ("encode_constant", 1.5)):
-            module = made(_Sent(self.both), plains)
-            yield sample(name, partial(self.engine.encode, module, Ring(parameters, module.slots), {}))
+        for name, precise in (("mask_slots", False), ("mask_precise", True)):
+            module = made(_Sent(self.both, "re", masked=True, precise=precise))
+            if precise:
+                # such masks fill the modulus: numbers that do not fit words are reduced in parts
+                scale = max(sum(parameters.prime_bits[:-1]) - module.sent["Y"].mask_bits, *parameters.scale_bits)
+                module = replace(module, parameters=replace(parameters, scale_bits=(scale,)))
+            yield sample(name, self._server(module).engine.masks)
+        for name, values in (("encode_real", self.real), ("encode_complex", self.both), ("encode_constant", 1.5)):
+            kinds = {name: values, fewer(name): values[:few]} if isinstance(values, np.ndarray) else {name: values}
+            for primitive, plains in kinds.items():
+                module = made(_Sent(self.both if primitive == name else self.both[:few]), plains)
+                yield sample(primitive, partial(self.engine.encode, module, Ring(parameters, module.slots), {}))
 
 
 def split(
@@ -196,6 +216,12 @@ def split(
             found[primitive] = {
                 k: max((seconds - fixed[name]) / SEVERAL - besides, 0.0) for k, seconds in times.items()
             }
+    for primitive in BESIDE_SLOTS:
+        whole, few = (calls[call_of(name, SEVERAL)] for name in (primitive, fewer(primitive)))
+        blocks = slots // SLOT_BLOCK
+        each = {k: max(whole[k] - few[k], 0.0) / SEVERAL / (blocks - blocks // FEWER) for k in whole}
+        found[f"{primitive}_slots"] = each
+        found[primitive] = {k: max(seconds - blocks * each[k], 0.0) for k, seconds in found[primitive].items()}
     return found
 
 

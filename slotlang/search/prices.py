@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slotlang.cost.link import Link
+from slotlang.cost.primitives import SLOT_BLOCK
 from slotlang.cost.profile import Profile
 from slotlang.search.estimate import Half, stage_seconds
 from slotlang.search.structure import Packing
@@ -60,6 +61,10 @@ class Prices:
         if self.whole:
             names.append("send_complex" if packing in ("tokens", "channels") else "send_real")
         seconds = sum(self.profile.seconds(name, degree, ASSUMED_PRIMES) for name in names)
+        if self.whole:
+            # of a program that fills the ring
+            slots = degree // 2 // SLOT_BLOCK
+            seconds += slots * self.profile.seconds(f"{names[-1]}_slots", degree, ASSUMED_PRIMES)
         if self.whole and self.link is not None:
             seconds += self.link.seconds(degree * ASSUMED_PRIMES * ASSUMED_BITS / 8, 0) - self.link.round_trip
         return np.full(len(DROPS), seconds)

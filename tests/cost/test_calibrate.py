@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import slotlang
 
-from slotlang.cost.profile import PRIMITIVES, Machine, find_profile, read_profile, this_machine
+from slotlang.cost.primitives import PRIMITIVES
+from slotlang.cost.profile import Machine, find_profile, read_profile, this_machine
 from slotlang.planning.parameters import MAX_MODULUS_BITS
 from slotlang.run import calibrate, primitives
 from slotlang.run.request_samples import FIXED

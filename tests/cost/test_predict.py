@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from amounts import one_in
 from invented_prices import only, priced
@@ -17,6 +18,7 @@ from slotlang.cost.vectors import GUARDED as GUARDED_INDEX
 from slotlang.cost.vectors import PRODUCT, VectorShape, plain_shape, vector_shape
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.target import Kernel, Target
+from slotlang.run.runner import load_module
 
 RESCALED = Parameters(16384, (60, 40, 40, 40, 60), 40, (1, 2, 3))
 GUARDED = """program guarded(n = 100, slots = 128)
@@ -262,3 +264,31 @@ def test_matrix_products_have_integers_for_weights() -> None:
     assert times.evaluation == 0.25
     calls = encoding_calls(made.graph, p.data_primes, matrix=True)
     assert {name for name, _ in calls} == {"encode_integer", "request_encode"}
+
+
+def test_few_slots_take_less_to_encode_and_to_send() -> None:
+    text = (
+        "program scaled(slots = {slots})\ninput x[slots]\nweight w[slots]\naxes (h < slots)\ncipher X = x[h]\n"
+        "plain W = w[h]\noutput y[h] = X * W\nprove y[i < slots] == w[i] * x[i]\n"
+    )
+    for slots, blocks in ((64, 1), (256, 1), (1024, 4)):
+        made = api.plan(api.loads(text.format(slots=slots)), RESCALED)
+        for part, name in (("encoding", "encode_real"), ("encryption", "send_real")):
+            assert getattr(made.predicted(only(name)), part) == pytest.approx(1e-3)
+            assert getattr(made.predicted(only(f"{name}_slots")), part) == pytest.approx(1e-3 * blocks)
+
+
+def test_members_that_every_slot_holds_alike_are_constants() -> None:
+    """Of three taps the middle one reaches outside nowhere."""
+    text = (
+        "program taps(n = 16, slots = 16)\ninput x[n]\nweight w[3]\naxes (h < n)\ncipher X = x[h]\n"
+        "plain W[a < 3] = w[a] * [0 <= h + a - 1 and h + a - 1 < n]\n"
+        "Y = sum a < 3: (X << a - 1) * W[a]\noutput y[h] = Y\n"
+        "prove y[i < n] == sum a < 3: w[a] * (x[i + a - 1] else 0)\n"
+    )
+    program = api.loads(text)
+    assert milliseconds(program, only("encode_constant"), "encoding") == 1
+    assert milliseconds(program, only("encode_real"), "encoding") == 2
+    module = load_module(api.lower(program).text)
+    found = [module.plaintexts["W"].function({"w": np.ones(3)}, a) for a in range(3)]
+    assert [len(set(np.asarray(values).tolist())) for values in found] == [2, 1, 2]

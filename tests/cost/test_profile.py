@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
+from slotlang.cost.primitives import KEY_SWITCH, PRIMITIVES
 from slotlang.cost.profile import (
-    KEY_SWITCH,
-    PRIMITIVES,
     SCHEMA,
     Machine,
     Profile,
@@ -297,7 +296,7 @@ def test_this_machine_is_described() -> None:
 
 
 def test_the_schema_is_versioned() -> None:
-    assert SCHEMA == "slotlang.profile/8"
+    assert SCHEMA == "slotlang.profile/9"
     assert parse_profile(valid(), Path("p.json")).name == "made up"
 
 

@@ -6,32 +6,54 @@ import pytest
 from invented_prices import only
 
 from slotlang import api
-from slotlang.cost.profile import PRIMITIVES
+from slotlang.cost.primitives import PRIMITIVES, SLOT_BLOCK
 from slotlang.planning.target import Target
-from slotlang.run.request_samples import COLLECT, FEW, FIXED, MANY, SEVERAL, call_of, fixed_of, is_call, split
+from slotlang.run.request_samples import (
+    BESIDE_SLOTS,
+    COLLECT,
+    FEW,
+    FEWER,
+    FIXED,
+    MANY,
+    SEVERAL,
+    call_of,
+    fewer,
+    fixed_of,
+    is_call,
+    split,
+)
 
 EACH = {primitive: 1e-3 * (2 + n) for n, primitive in enumerate(p for names in FIXED.values() for p in names)}
 CALL = {name: 1e-4 * (1 + n) for n, name in enumerate(FIXED)}
 COLLECTING = 5e-4
+BLOCK = 1e-4
+"""Seconds of 256 slots."""
+SLOTS = 2048
 
 
-def times(count: int) -> dict[str, float]:
-    """Of whole calls with so many ciphertexts, which take what both dicts say."""
-    found = {
-        call_of(primitive, count): CALL[name] + count * (EACH[primitive] + COLLECTING * (name == "request_decrypt"))
-        for name, primitives in FIXED.items()
-        for primitive in primitives
-    }
+def times(count: int, slots: int = SLOTS) -> dict[str, float]:
+    """Of whole calls with so many ciphertexts, which take what both dicts say, and some more for their slots."""
+    found = {}
+    for call, primitives in FIXED.items():
+        for primitive in primitives:
+            each = EACH[primitive] + COLLECTING * (call == "request_decrypt")
+            found[call_of(primitive, count)] = CALL[call] + count * each
+            if primitive in BESIDE_SLOTS:
+                found[call_of(primitive, count)] += count * BLOCK * slots / SLOT_BLOCK
+                few = each + BLOCK * slots / FEWER / SLOT_BLOCK
+                found[call_of(fewer(primitive), count)] = CALL[call] + count * few
     return {**found, call_of(COLLECT, count): count * COLLECTING}
 
 
 def test_times_of_calls_are_taken_apart() -> None:
     fixed = fixed_of(times(FEW) | times(MANY))
     assert fixed == pytest.approx(CALL)
-    found = split({name: {3: seconds} for name, seconds in times(SEVERAL).items()}, fixed, 2048)
-    assert found[COLLECT] == {2048: pytest.approx(COLLECTING)}
+    found = split({name: {3: seconds} for name, seconds in times(SEVERAL).items()}, fixed, SLOTS)
+    assert found[COLLECT] == {SLOTS: pytest.approx(COLLECTING)}
     assert {name: found[name] for name in CALL} == {name: {1: pytest.approx(seconds)} for name, seconds in CALL.items()}
     assert {name: found[name] for name in EACH} == {name: {3: pytest.approx(seconds)} for name, seconds in EACH.items()}
+    for name in BESIDE_SLOTS:
+        assert found[f"{name}_slots"] == {3: pytest.approx(BLOCK)}
     assert set(found) <= set(PRIMITIVES)
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 from slotlang.cost.counts import Counts, count
 from slotlang.cost.predict import evaluation_calls
-from slotlang.cost.profile import PRIMITIVES
+from slotlang.cost.primitives import PRIMITIVES
 from slotlang.graph.kinds import KINDS
 from slotlang.graph.ring import unary
 from slotlang.graph.unroll import unroll
