@@ -194,11 +194,13 @@ class RequestSamples:
                 scale = max(sum(parameters.prime_bits[:-1]) - module.sent["Y"].mask_bits, *parameters.scale_bits)
                 module = replace(module, parameters=replace(parameters, scale_bits=(scale,)))
             yield sample(name, self._server(module).engine.masks)
-        for name, values in (("encode_real", self.real), ("encode_complex", self.both), ("encode_constant", 1.5)):
-            kinds = {name: values, fewer(name): values[:few]} if isinstance(values, np.ndarray) else {name: values}
-            for primitive, plains in kinds.items():
-                module = made(_Sent(self.both if primitive == name else self.both[:few]), plains)
-                yield sample(primitive, partial(self.engine.encode, module, Ring(parameters, module.slots), {}))
+        plains: dict[str, Any] = {"encode_constant": 1.5}
+        for name, values in (("encode_real", self.real), ("encode_complex", self.both)):
+            plains |= {name: values, fewer(name): values[:few]}
+        for name, content in plains.items():
+            slots = np.size(content) if np.ndim(content) else self.degree // 2
+            module = made(_Sent(self.both[:slots]), content)
+            yield sample(name, partial(self.engine.encode, module, Ring(parameters, module.slots), {}))
 
 
 def split(
