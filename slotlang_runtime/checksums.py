@@ -76,7 +76,8 @@ def _accumulated(data: npt.NDArray[np.uint8], total: _WORDS) -> _WORDS:
     if stripes:
         total = total + _mixed(data[at : at + stripes * _STRIPE], secrets[:stripes])[0]
     end = np.frombuffer(_SECRET, "<u8", 8, len(_SECRET) - _STRIPE - 7)
-    return total + _mixed(data[-_STRIPE:], end[None])[0]
+    found: _WORDS = total + _mixed(data[-_STRIPE:], end[None])[0]
+    return found
 
 
 def _mixed(data: npt.NDArray[np.uint8], secrets: _WORDS) -> _WORDS:
