@@ -269,7 +269,7 @@ def test_matrix_products_have_integers_for_weights() -> None:
 def test_few_slots_take_less_to_encode_and_to_send() -> None:
     text = (
         "program scaled(slots = {slots})\ninput x[slots]\nweight w[slots]\naxes (h < slots)\ncipher X = x[h]\n"
-        "plain W = w[h]\noutput y[h] = X * W\nprove y[i < slots] == w[i] * x[i]\n"
+        "plain W = w[h]\nY = X * W\noutput y[h] = Y\nprove y[i < slots] == w[i] * x[i]\n"
     )
     for slots, blocks in ((64, 1), (256, 1), (1024, 4)):
         made = api.plan(api.loads(text.format(slots=slots)), RESCALED)
