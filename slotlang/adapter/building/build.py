@@ -162,7 +162,7 @@ class _Build:
         refused: list[Unreachable] = []
         for choice in self.work.rings:
             wanted = {
-                shape: Wanted.of(layout, sizes[shape], _identifier(names[shape]))
+                shape: Wanted.of(layout, sizes[shape], _identifier(names[shape]), len(self.work.by_shape[shape]))
                 for shape, layout in choice.layouts.items()
             }
             parameters = self._common(list(wanted.values()), f"degree {2 * choice.slots}")
