@@ -1,7 +1,9 @@
 """Which layout each group of modules gets: all of them on one ring, with few keys together.
 
-A ring is tried with the layouts that are fastest by formula. Then keys are given up, while all evaluations of the
-adapter together take at most ``SLOWER`` times as long.
+On a ring, the packings are taken whose whole requests are fastest by formula: the client encrypts and decrypts as many
+ciphertexts as a packing sends. Then keys are given up, while all evaluations of the adapter together take at most
+``SLOWER`` times as long. Rings are compared by the server's time: a larger one sends fewer ciphertexts, and its keys
+take several times the server's memory for each client.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def _on_ring(counts: Mapping[GroupShape, int], slots: int, profile: Profile, blo
         tried = [layout for layout in tried if layout.plaintexts <= MOST_PLAINTEXTS]
         if not tried:
             return None
-        layouts[shape] = min(tried, key=lambda layout: (layout.seconds(profile), len(layout.steps)))
+        layouts[shape] = min(tried, key=lambda layout: (layout.request_seconds(profile), len(layout.steps)))
     return _fewer_keys(counts, slots, layouts, profile, blocks)
 
 

@@ -146,9 +146,22 @@ class Layout:
         calls["dot_product"] = self.products(part)
         return Counter({(name, primes): count for name, count in calls.items()})
 
+    def client_calls(self, primes: int = ASSUMED_PRIMES) -> Calls:
+        """Primitives of the client for a request, by formula."""
+        calls: Calls = Counter()
+        calls["request_encrypt", primes] += 1
+        calls["request_decrypt", primes] += 1
+        calls["send_complex" if self.packing == "tokens" else "send_real", primes] += self.inputs
+        calls["receive_part" if self.packing == "pairs" else "receive", primes] += self.results
+        return calls
+
     def seconds(self, profile: Profile, primes: int = ASSUMED_PRIMES) -> float:
         """The server's time for a request, by formula."""
         return total(self.calls(primes), 2 * self.slots, profile)
+
+    def request_seconds(self, profile: Profile, primes: int = ASSUMED_PRIMES) -> float:
+        """The time of a whole request, by formula: the server's and the client's."""
+        return self.seconds(profile, primes) + total(self.client_calls(primes), 2 * self.slots, profile)
 
 
 def _steps(turn: int, count: int, *, direct: bool) -> set[int]:
