@@ -12,9 +12,10 @@ from command_line import slotlang
 from json_shapes import EXAMPLES, PAGE, agrees, shape
 from repository import ROOT
 
-RUNNING = re.compile(r"slotlang (serve|client|token remove)\b")
-"""Commands that need a service: tests/service/test_commands.py runs them."""
-HERE = [example for example in EXAMPLES if not RUNNING.match(example[0])]
+ELSEWHERE = re.compile(r"slotlang (serve|client|token remove|calibrate)\b")
+"""Commands that need a service, which tests/service/test_commands.py runs, and the one that takes seconds to measure,
+which tests/cost/test_calibrate.py runs."""
+HERE = [example for example in EXAMPLES if not ELSEWHERE.match(example[0])]
 
 
 @pytest.mark.parametrize(("command", "status", "example"), HERE, ids=[e[0] for e in HERE])

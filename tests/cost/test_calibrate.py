@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import slotlang
+from json_shapes import EXAMPLES, agrees, shape
 
 from slotlang.cost.primitives import PRIMITIVES
-from slotlang.cost.profile import Machine, find_profile, read_profile, this_machine
+from slotlang.cost.profile import Machine, Profile, find_profile, read_profile, this_machine
 from slotlang.planning.parameters import MAX_MODULUS_BITS
 from slotlang.run import calibrate, primitives
 from slotlang.run.request_samples import BESIDE_SLOTS, FIXED
 
+((COMMAND, _, SHOWN),) = (example for example in EXAMPLES if example[0].startswith("slotlang calibrate "))
 QUICK = ("--degree", "4096", "--seconds", "0")
 
 
@@ -26,14 +30,54 @@ def test_every_degree_is_secure_and_measured_at_primes_it_has() -> None:
         assert {1, 2} <= set(primes)
 
 
-def test_every_primitive_is_measured(tmp_path: Path) -> None:
-    path = tmp_path / "p.json"
-    found = slotlang("calibrate", *QUICK, "-o", str(path), "--json")
+@dataclass(frozen=True)
+class Measured:
+    """What `slotlang calibrate` printed and wrote, what it told of its progress, and the profile it measured."""
+
+    output: Path
+    printed: dict[str, Any]
+    progress: list[float]
+    profile: Profile
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """One real calibration, by the command that docs/json.md shows, for the tests of this file: it takes seconds."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    (folder / "build").mkdir()
+    seen: list[float] = []
+    made: list[Profile] = []
+    real = calibrate.calibrate
+
+    def observed(progress: calibrate.Progress, *others: Any, **named: Any) -> Profile:
+        def told(what: str, done: float) -> None:
+            seen.append(done)
+            progress(what, done)
+
+        made.append(real(told, *others, **named))
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrate, "calibrate", observed)
+        patch.chdir(folder)
+        found = slotlang(*shlex.split(COMMAND)[1:])
     assert found.status == 0
-    printed = json.loads(found.out)
-    assert printed["output"] == str(path)
+    (profile,) = made
+    return Measured(folder / "build" / "profile.json", json.loads(found.out), seen, profile)
+
+
+def test_what_is_printed_has_the_shape_that_is_shown(measured: Measured) -> None:
+    shown = json.loads(SHOWN)
+    assert shown["schema"] == measured.printed["schema"]
+    assert list(shown) == list(measured.printed)
+    assert agrees(shape(shown), shape(measured.printed))
+
+
+def test_every_primitive_is_measured(measured: Measured) -> None:
+    printed = measured.printed
+    assert printed["output"] == "build/profile.json"
     assert printed["degrees"] == [4096]
-    profile = read_profile(path)
+    profile = read_profile(measured.output)
     assert set(profile.table) == {4096}
     assert set(profile.table[4096]) == set(PRIMITIVES)
     assert sorted(profile.table[4096]["rotate"]) == [1, 2]
@@ -47,16 +91,19 @@ def test_every_primitive_is_measured(tmp_path: Path) -> None:
     assert list(profile.warnings(this_machine())) == []
 
 
-def test_progress_runs_from_start_to_end() -> None:
-    seen: list[float] = []
-    calibrate.calibrate(lambda _, done: seen.append(done), 0, [4096])
+def test_progress_runs_from_start_to_end(measured: Measured) -> None:
+    seen = measured.progress
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0, 1)
 
 
-def test_without_a_file_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+def test_without_a_file_it_is_the_users(
+    measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "new"))
     monkeypatch.delenv("SLOTLANG_PROFILE")
+    # where it is written does not depend on what was measured
+    monkeypatch.setattr(calibrate, "calibrate", lambda *_, **__: measured.profile)
     assert slotlang("calibrate", *QUICK).status == 0
     assert (tmp_path / "new" / "slotlang" / "profile.json").is_file()
     program = str(root / "programs" / "rank_complex.slot")
