@@ -191,7 +191,7 @@ def _plain_head(ring: Ring, level: int, scale: float) -> tuple[Any, ...]:
 
 def plaintext_record(ring: Ring, residues: Words, level: int, scale: float) -> bytes:
     """A plaintext, from its residues, primes x degree."""
-    return HEAD.pack(*_plain_head(ring, level, scale)) + packed(residues, ring.primes(level))
+    return b"".join([HEAD.pack(*_plain_head(ring, level, scale)), packed(residues, ring.primes(level))])
 
 
 def read_plaintext(record: bytes | memoryview, ring: Ring, level: int, scale: float) -> Words:
@@ -219,7 +219,7 @@ def key_record(context: Context, digits: Sequence[Seeded], level: int) -> bytes:
     """A key for switches from a level on: of each digit, but for those of primes that are gone there, the seed and the
     first polynomial (all primes x degree), less these primes."""
     primes = key_primes(context, level)
-    pieces = [HEAD.pack(*_key_head(context, level))]
+    pieces: list[bytes | memoryview] = [HEAD.pack(*_key_head(context, level))]
     for first, seed in digits[: len(primes) - 1]:
         kept = np.concatenate([first[: len(primes) - 1], first[-1:]])
         pieces += [seed, packed(kept, primes)]

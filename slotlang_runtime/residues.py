@@ -50,21 +50,21 @@ def packed_size(moduli: Sequence[int], count: int) -> int:
     return sum(map(bits_of, moduli)) * count // 8
 
 
-def packed(rows: Words, moduli: Sequence[int]) -> bytes:
+def packed(rows: Words, moduli: Sequence[int]) -> memoryview:
     """Residues, rows x n, row j modulo the j-th of these primes."""
-    rows = np.ascontiguousarray(rows, np.uint64)
-    count = rows.shape[1]
+    if rows.strides[1] != rows.itemsize:
+        rows = np.ascontiguousarray(rows)
+    count, step = rows.shape[1], rows.strides[0]
     out = np.empty(packed_size(moduli, count), np.uint8)
-    compiled, at, row = byte_kernels(), out.ctypes.data, rows.ctypes.data
+    compiled, at, row, start = byte_kernels(), out.ctypes.data, rows.ctypes.data, 0
     for number, prime in enumerate(moduli):
         bits = bits_of(prime)
         if compiled is not None:
-            compiled.packed(row + 8 * count * number, at, count, bits)
+            compiled.packed(row + step * number, at + start, count, bits)
         else:
-            start = at - out.ctypes.data
             out[start : start + bits * count // 8] = _to_bits(rows[number], bits)
-        at += bits * count // 8
-    return out.tobytes()
+        start += bits * count // 8
+    return out.data
 
 
 def unpacked(data: bytes | memoryview, moduli: Sequence[int], out: Words) -> Words:
@@ -79,12 +79,13 @@ def unpacked(data: bytes | memoryview, moduli: Sequence[int], out: Words) -> Wor
     given = np.frombuffer(data, np.uint8)
     compiled, start, wrong = byte_kernels(), 0, False
     most = np.empty(_LANES, np.uint64)
-    for row, prime in zip(out, moduli, strict=True):
+    at, to, step, largest = given.ctypes.data, out.ctypes.data, out.strides[0], most.ctypes.data
+    for number, prime in enumerate(moduli):
         bits = bits_of(prime)
         if compiled is not None:
-            to = given.ctypes.data + start
-            compiled.unpacked(to, row.ctypes.data, count, bits, most.ctypes.data)
+            compiled.unpacked(at + start, to + step * number, count, bits, largest)
         else:
+            row = out[number]
             row[:] = _from_bits(given[start : start + bits * count // 8], bits)
             most[:] = row.max()
         if int(most.max()) >= prime:
@@ -127,16 +128,16 @@ def negated(x: Words, primes: Words) -> Words:
 
 
 def uniform(seed: bytes, moduli: Sequence[int], out: Words) -> Words:
-    """Fill ``out``, primes x n and contiguous, with the polynomial that SEAL makes of a seed of 64 bytes: words of its
-    generator modulo each prime, those too large drawn again, one by one, from the blocks that follow."""
+    """Fill ``out``, primes x n, each row contiguous, with the polynomial that SEAL makes of a seed of 64 bytes: words
+    of its generator modulo each prime, those too large drawn again, one by one, from the blocks that follow."""
     count = out.shape[1]
     compiled = byte_kernels()
     limits = [_limit(prime) for prime in moduli]
     if compiled is not None:
         table = np.array([[prime, (1 << 64) // prime, 0] for prime in moduli], np.uint64)
         key, room = np.frombuffer(seed, "<u8").astype(np.uint64), np.empty(_ROOM, np.uint64)
-        addresses = key.ctypes.data, out.ctypes.data, len(moduli), count, table.ctypes.data, room.ctypes.data
-        compiled.expanded(*addresses)
+        shape = len(moduli), count, out.strides[0] // out.itemsize
+        compiled.expanded(key.ctypes.data, out.ctypes.data, *shape, table.ctypes.data, room.ctypes.data)
         if all(most < limit for most, limit in zip(table[:, 2].tolist(), limits, strict=True)):
             return out
     first = len(moduli) * count // BLOCK

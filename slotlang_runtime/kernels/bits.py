@@ -57,6 +57,8 @@ def _negative(b: Any, x: Any) -> Any:
     return b.icmp_signed("<", x, constant(WORD, 0))
 
 
+_BACK = list(reversed(range(LANES)))
+
 PRIME = 0x9E3779B1
 """XXH3's factor between blocks."""
 
@@ -122,6 +124,8 @@ def kernels(avx512: bool) -> dict[str, Any]:
     right = operation(U, (U, U), lambda b, x, count: b.lshr(x, count))
     either = operation(U, (U, U), lambda b, x, y: b.or_(x, y))
     below = operation(U, (U, U), lambda b, x, y: b.select(b.icmp_unsigned("<", x, y), x, constant(WORD, 0)))
+    smaller = operation(U, (U, U), lambda b, x, y: call(b, "llvm.umin.v8i64", WORDS, x, y))
+    back = operation(U, (U,), lambda b, x: b.shuffle_vector(x, x, ir.Constant(ir.VectorType(INDEX, LANES), _BACK)))
     taken, halved = operation(U, (A, N, N, N), _taken), operation(U, (U, U, U), _halved)
     vector = operation(U, (A,), _vector)
     stripe, scrambled = operation(U, (U, U, U), _stripe), operation(U, (U, U), _scrambled)
@@ -175,6 +179,18 @@ def kernels(avx512: bool) -> dict[str, Any]:
         for b in range(0, N(n), 8):
             store(y, b, below(halved(load(x, b), shift, less), most))
 
+    @kernel(5)
+    def folded(x, y, n_, prime, negative):  # type: ignore[no-untyped-def]
+        # the first half of n residues, plus the second half from its end (or less it)
+        n, p = N(n_), splat(prime)
+        for b in range(0, n >> 1, 8):
+            a, mirrored = load(x, b), back(load(x, n - 8 - b))
+            if negative:
+                total = minus(add(a, p), mirrored)
+            else:
+                total = add(a, mirrored)
+            store(y, b, smaller(total, minus(total, p)))
+
     @kernel(4)
     def accumulated(x, size, secret, out):  # type: ignore[no-untyped-def]
         # XXH3's eight words for more than 240 bytes, from those in ``out``; ``secret``: its 192 bytes
@@ -189,10 +205,10 @@ def kernels(avx512: bool) -> dict[str, Any]:
             total = stripe(total, vector(rest + A(n << 6)), vector(secret + A(n << 3)))
         store(out, 0, stripe(total, vector(x + size - A(64)), vector(secret + A(121))))
 
-    @kernel(6)
-    def expanded(seed, out, rows, n_, moduli, room):  # type: ignore[no-untyped-def]
-        # rows of n words modulo primes: three words of ``moduli`` each are a prime, floor(2^64 / prime), and the place
-        # for the largest of what was drawn
+    @kernel(7)
+    def expanded(seed, out, rows, n_, step, moduli, room):  # type: ignore[no-untyped-def]
+        # rows of n words, ``step`` words from one to the next, modulo primes: of each ``moduli`` has three words, the
+        # prime, floor(2^64 / prime), and the place for the largest of what was drawn
         n, blocks = N(n_), N(rows) * N(n_) // size
         s0, s1, s2, s3 = four(seed, 0, 1)
         s4, s5, s6, s7 = four(seed, 4, 1)
@@ -216,7 +232,7 @@ def kernels(avx512: bool) -> dict[str, Any]:
                     largest = none(seed)
                 for c in range(0, size, 64):
                     leaf = leaves(t0, t1, t2, t3, t4, t5, t6, t7, add(lanes, splat(A(c >> 3))))
-                    to = block * size + c
+                    to = j * N(step) + block * size - j * n + c
                     largest = larger(largest, reduced(out, to, leaf[0], leaf[1], v, p))
                     largest = larger(largest, reduced(out, to + 16, leaf[2], leaf[3], v, p))
                     largest = larger(largest, reduced(out, to + 32, leaf[4], leaf[5], v, p))
@@ -245,4 +261,4 @@ def kernels(avx512: bool) -> dict[str, Any]:
             value = minus(add(load(x, b), more), load(less, b))
             store(y, b, last(mul(value, w, w1, p), p, p))
 
-    return {f.__name__: f for f in (packed, unpacked, cut, accumulated, expanded, signed, multiplied)}
+    return {f.__name__: f for f in (packed, unpacked, cut, folded, accumulated, expanded, signed, multiplied)}

@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from slotlang_runtime.coding import Coder
 from slotlang_runtime.engine import Ciphertexts, Evaluated, Masks, encoded_plaintexts, saved_results
 from slotlang_runtime.kernels.compact import Compact, compacted, expanded
 from slotlang_runtime.kernels.operations import Encoded, ResidueOperations
-from slotlang_runtime.kernels.residues import ArrangedKey, Plaintext, ResidueRing
+from slotlang_runtime.kernels.residues import ArrangedKey, Ciphertext, Plaintext, ResidueRing
 from slotlang_runtime.kernels.selftest import tested
 from slotlang_runtime.kernels.team import Team
 from slotlang_runtime.keys import EvaluationKeys
@@ -116,10 +114,14 @@ class ResidueEngine:
 
     def load(self, records: Iterable[memoryview]) -> Ciphertexts:
         """Ciphertexts of the client, from their bytes."""
+        return {name: self._loaded(record) for name, record in zip(self.module.packed(), records, strict=True)}
+
+    def _loaded(self, record: memoryview) -> Ciphertext:
         ring = self.ring.ring
-        room = np.empty((2, len(ring.primes(0)), ring.degree), np.uint64)
-        pairs = zip(self.module.packed(), records, strict=True)
-        return {name: self.ring.taken(read_fresh(record, ring, out=room), 0, ring.scale(0)) for name, record in pairs}
+        made = self.ring.ciphertext(2, 0, ring.scale(0))
+        held = self.ring.held(made)
+        words = read_fresh(record, ring, out=held)
+        return made if held is not None else self.ring.taken(words, 0, made.scale)
 
     def masks(self) -> Masks:
         """Fresh masks for one evaluation."""
@@ -149,8 +151,13 @@ class ResidueEngine:
 
     def save(self, results: Ciphertexts) -> dict[str, bytes | None]:
         """Results as bytes: of those of which one part is read, that half of c0, and c1."""
-        words = {name: None if value is None else self.ring.given(value) for name, value in results.items()}
+        # what stands in the arrays of results is used no longer than these are there
+        words = {name: None if value is None else self._words(value) for name, value in results.items()}
         return saved_results(self.module, self.ring.ring, words, lambda rows, _: self.ring.untransformed(rows))
+
+    def _words(self, value: Ciphertext) -> Words:
+        held = self.ring.held(value)
+        return self.ring.given(value) if held is None else held
 
 
 def _plaintext(ring: ResidueRing, family: Plaintexts, words: Words | None) -> Plaintext | None:

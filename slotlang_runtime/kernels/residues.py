@@ -136,6 +136,14 @@ class ResidueRing:
         """A new ciphertext of any content."""
         return Ciphertext(self.rows(size * self.primes(level)), size, level, scale)
 
+    def held(self, a: Ciphertext) -> Words | None:
+        """The residues of a ciphertext where they stand, polynomials x primes x degree, to read and to write as long as
+        it is there; None where kernels hold doubles."""
+        if self.tables.arithmetic.type is not np.uint64:
+            return None
+        found: Words = self.view(a.rows).reshape(a.size, -1, self.stride)[..., : self.degree]
+        return found
+
     def taken(self, words: Words, level: int, scale: float) -> Ciphertext:
         """A ciphertext from its residues, polynomials x primes x degree."""
         made = self.ciphertext(len(words), level, scale)

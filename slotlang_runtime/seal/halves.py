@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from slotlang_runtime.residues import Words, added, negated
+import numpy as np
+
+from slotlang_runtime.residues import Words, added, byte_kernels, negated
 from slotlang_runtime.seal.ring import Ring
 
 Part: TypeAlias = Literal["re", "im"]
@@ -29,7 +31,13 @@ def doubled(ring: Ring, residues: Words, level: int, part: Part) -> Words:
 
 def half_doubled(ring: Ring, residues: Words, level: int, part: Part) -> Words:
     """The half of the residues of ``doubled`` that says the rest: primes x half the degree."""
-    count, primes = residues.shape[-1] // 2, ring.column(level)
+    count, primes, compiled = residues.shape[-1] // 2, ring.column(level), byte_kernels()
+    if compiled is not None and residues.strides[-1] == residues.itemsize:
+        out = np.empty((len(primes), count), np.uint64)
+        at, to, step = residues.ctypes.data, out.ctypes.data, residues.strides[0]
+        for number, prime in enumerate(ring.primes(level)):
+            compiled.folded(at + step * number, to + 8 * count * number, 2 * count, prime, part == "im")
+        return out
     mirrored: Words = residues[:, : count - 1 : -1]
     return added(residues[:, :count], mirrored if part == "re" else negated(mirrored, primes), primes)
 

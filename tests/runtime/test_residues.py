@@ -62,6 +62,8 @@ def test_rows_of_different_primes_stand_one_after_another(way: str) -> None:
     data = packed(rows, primes)
     assert data == b"".join(packed(row[None], [prime]) for row, prime in zip(rows, primes, strict=True))
     assert np.array_equal(unpacked(data, primes, np.empty_like(rows)), rows)
+    apart = np.zeros((3, 1100), np.uint64)[:, :1024]
+    assert np.array_equal(unpacked(data, primes, apart), rows) and packed(apart, primes) == data
     assert packed(rows[:, ::-1], primes) == packed(np.ascontiguousarray(rows[:, ::-1]), primes)
 
 
@@ -78,7 +80,7 @@ def test_a_residue_that_is_not_below_its_prime(bits: int, way: str) -> None:
 
 def test_residues_of_another_length(way: str) -> None:
     row = drawn((1 << 20) - 3, 1, 512)
-    data = packed(row, [(1 << 20) - 3])
+    data = bytes(packed(row, [(1 << 20) - 3]))
     for wrong in (data[:-1], data + b"\0", b""):
         with pytest.raises(Rejected, match=f"residues take {len(wrong):,} bytes, expected 1280"):
             unpacked(wrong, [(1 << 20) - 3], np.empty_like(row))
@@ -127,6 +129,9 @@ def test_uniform_residues_are_words_of_the_generator_modulo_each_prime(primes: l
     expected, again = one_by_one(SEED, primes, count, limits)
     assert again == 0
     assert np.array_equal(uniform(SEED, primes, np.empty((len(primes), count), np.uint64)), expected)
+    apart = np.zeros((len(primes), count + 40), np.uint64)
+    assert np.array_equal(uniform(SEED, primes, apart[:, :count]), expected)
+    assert not apart[:, count:].any()
 
 
 def test_words_that_are_too_large_are_drawn_again(way: str) -> None:
