@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from amounts import one_in
 from compiled_profile import compiled_profile
+from invented_prices import only, priced
 
 from slotlang.adapter.building import choose
 from slotlang.adapter.building.choose import choices
 from slotlang.adapter.building.layout import GroupShape, Layout, Packing, Part, Update
 from slotlang.adapter.building.text import text
 from slotlang.api import check, loads, lower, parameters_named, plan
-from slotlang.cost.predict import evaluation_calls, reading_calls, saving_calls, total
+from slotlang.cost.predict import (
+    decryption_calls,
+    encryption_calls,
+    evaluation_calls,
+    reading_calls,
+    saving_calls,
+    total,
+)
+from slotlang.cost.primitives import KEY_SWITCH
 from slotlang.diagnostics import SlotError
 
 PROFILE = compiled_profile()
@@ -71,6 +82,27 @@ def test_formulas_are_counts_of_the_graph(name: str) -> None:
     assert decompositions == made.counts.decompositions
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_a_client_does_is_counted_as_of_the_graph(name: str) -> None:
+    layout = LAYOUTS[name]
+    made = plan(loads(text(layout, "update")), PARAMETERS)
+    calls = encryption_calls(made.graph, 2) + decryption_calls(made.graph, 2, made.hiding)
+    # operations of numpy take little, and depend on the sizes of x and y
+    expected = {call: n for call, n in calls.items() if call[0] not in ("gather", "vector", "array_call")}
+    assert dict(layout.client_calls(2)) == expected
+
+
+def test_a_request_is_the_server_and_the_client() -> None:
+    layout = LAYOUTS["two lanes"]
+    server, client = only("dot_product", parts=True), only("send_real", "receive_part", parts=True)
+    both = only("dot_product", "send_real", "receive_part", parts=True)
+    assert layout.request_seconds(server) == layout.seconds(server) == layout.seconds(both) > 0
+    assert layout.seconds(client) == 0
+    assert layout.request_seconds(both) == pytest.approx(layout.seconds(server) + layout.request_seconds(client))
+    # 4 ciphertexts of x and 5 of y, each as long as the other
+    assert layout.request_seconds(client) == pytest.approx(9 * client.seconds("send_real", 2 * layout.slots, 2))
+
+
 def test_a_lane_of_a_wrong_module_is_refuted() -> None:
     wrong = text(LAYOUTS["two lanes"], "update").replace("s1 *", "s0 *", 1)
     assert check(loads(wrong)).status == "refuted"
@@ -127,6 +159,45 @@ def test_the_fastest_ring_comes_first() -> None:
     found = choices({GroupShape(512, 8, (Update(512, 16),)): 1}, PROFILE)
     assert [c.seconds for c in found] == sorted(c.seconds for c in found)
     assert {c.slots for c in found} == {2048, 4096, 8192}
+
+
+def _prices(sending: float) -> Callable[[str, int], float]:
+    """1 ms for each part of a key switch, 10 us for a product with a plaintext; ``sending``: milliseconds for each
+    ciphertext that a client sends."""
+    each = {
+        **dict.fromkeys(KEY_SWITCH, 1e-3),
+        "dot_product": 1e-5,
+        "send_real": sending * 1e-3,
+        "send_complex": sending * 1e-3,
+    }
+    return lambda name, _: each.get(name, 0.0)
+
+
+def test_packings_are_those_of_the_fastest_whole_requests() -> None:
+    """Two ranks in a slot take the fewest key switches. Two tokens in a slot take half of the ciphertexts of x."""
+    shape = GroupShape(2048, 16, (Update(512, 16),))
+
+    def on_ring(sending: float) -> Layout:
+        found = choices({shape: 1}, priced(_prices(sending), parts=True))
+        return next(c for c in found if c.slots == 2048).layouts[shape]
+
+    free, dear = on_ring(0.0), on_ring(100.0)
+    assert (free.packing, dear.packing) == ("pairs", "tokens")
+    assert dear.inputs == free.inputs // 2
+    evaluations = priced(_prices(0.0), parts=True)
+    assert free.seconds(evaluations) < dear.seconds(evaluations)
+
+
+def test_rings_are_compared_by_the_time_of_the_server() -> None:
+    """A client that takes a second for each ciphertext is fastest on the largest ring."""
+    shape = GroupShape(2048, 16, (Update(512, 16),))
+    profile = priced(_prices(1000.0), parts=True)
+    found = choices({shape: 3}, profile)
+    for c in found:
+        assert c.seconds == pytest.approx(3 * c.layouts[shape].seconds(profile))
+    assert [c.seconds for c in found] == sorted(c.seconds for c in found)
+    fastest = min(found, key=lambda c: c.layouts[shape].request_seconds(profile))
+    assert fastest.slots == 8192 and fastest is not found[0]
 
 
 @pytest.mark.parametrize(("tokens", "packing"), [(1, "pairs"), (4096, "tokens")])

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from slotlang.cost.predict import Calls, total
+from slotlang.cost.predict import Calls, slot_calls, total
 from slotlang.cost.profile import Profile
 from slotlang.schedule import doubling
 from slotlang.search.prices import ASSUMED_PRIMES
@@ -147,12 +147,17 @@ class Layout:
         return Counter({(name, primes): count for name, count in calls.items()})
 
     def client_calls(self, primes: int = ASSUMED_PRIMES) -> Calls:
-        """Primitives of the client for a request, by formula."""
+        """Primitives of the client for a request, by formula; without numpy's, which pack x and put y together."""
         calls: Calls = Counter()
         calls["request_encrypt", primes] += 1
         calls["request_decrypt", primes] += 1
-        calls["send_complex" if self.packing == "tokens" else "send_real", primes] += self.inputs
+        tokens = self.packing == "tokens"
+        for call, once in slot_calls("send_complex" if tokens else "send_real", self.slots, primes).items():
+            calls[call] += once * self.inputs
         calls["receive_part" if self.packing == "pairs" else "receive", primes] += self.results
+        # a lane of a result is an output of its own, and so is each of two tokens that share a slot
+        lanes = sum(self.outputs(part) * len(part.members) for part in self.parts)
+        calls["collect", self.slots] += lanes * (2 if tokens else 1)
         return calls
 
     def seconds(self, profile: Profile, primes: int = ASSUMED_PRIMES) -> float:
