@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 from slotlang.adapter import Adapter, read_adapter
 from slotlang.adapter.building import build as build_module
 from slotlang.adapter.building.build import Built, build
-from slotlang.adapter.building.common import common
+from slotlang.adapter.building.common import Wanted, common
 from slotlang.adapter.building.folder import Folder
 from slotlang.adapter.building.sizes import Array
 from slotlang.adapter.building.work import Options, Work, prepare
@@ -203,6 +203,20 @@ def test_a_stopped_build_goes_on(work: Work, built: Built, tmp_path: Path, monke
     assert (found.reused, found.changed, len(calls)) == (1, True, 2)
     assert found.proved == {program.id for program in found.manifest.programs}
     assert {name: content for name, (content, _) in files_of(folder).items() if name != ".lock"} == whole
+
+
+def test_requests_are_counted_for_every_input(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Wanted] = []
+
+    def asked(wanted: list[Wanted], *given: object) -> None:
+        seen.extend(wanted)
+        raise _Stopped
+
+    monkeypatch.setattr(build_module, "common", asked)
+    with pytest.raises(_Stopped):
+        build(work, tmp_path / "tiny", "tiny")
+    # one program, for both layers
+    assert [one.groups for one in seen] == [2]
 
 
 def test_a_build_that_was_killed_before_it_wrote_anything(work: Work, built: Built, tmp_path: Path) -> None:
