@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 
@@ -162,25 +163,28 @@ DROPPED = parameters_named("degree 4096 primes 39, 39, 27 scales 20, 20, 16 drop
 """More bits, and results at one prime."""
 
 
-def wanted(many: int = 1) -> list[Wanted]:
+def wanted(name: str, columns: int = 8, rows: int = 8, many: int = 1) -> Wanted:
+    """A program of one ciphertext for each 8 columns, and for each 8 rows."""
     rng = np.random.default_rng(0)
-    module = LoraModule("l.0.q", rng.standard_normal((2, 8)), rng.standard_normal((8, 2)), 2.0, 2)
-    shape = GroupShape(8, 256, (Update(8, 2),))
-    layout = Layout(shape, 2048, 256, "real", (Part((0,), 2, 2, True),))
-    return [Wanted.of(layout, sizes_of(groups([module])[0]), "update", many)]
+    module = LoraModule("l.0.q", rng.standard_normal((2, columns)), rng.standard_normal((rows, 2)), 2.0, 2)
+    layout = Layout(GroupShape(columns, 256, (Update(rows, 2),)), 2048, 256, "real", (Part((0,), 2, 2, True),))
+    return Wanted.of(layout, sizes_of(groups([module])[0]), name, many)
 
 
-def found(monkeypatch: pytest.MonkeyPatch, candidates: list[Parameters], profile: Profile) -> Parameters:
-    """The parameters of two programs, of which each brings a candidate."""
-    (one,) = wanted()
-    both = [replace(one, name=f"update{n}", source=one.source.replace("update", f"update{n}")) for n in range(2)]
+TWO = (wanted("first"), wanted("second"))
+
+
+def found(
+    monkeypatch: pytest.MonkeyPatch, candidates: list[Parameters], profile: Profile, programs: Sequence[Wanted] = TWO
+) -> Parameters:
+    """The parameters of programs, of which each brings a candidate."""
     given = iter(candidates)
 
     def chosen(program: Program, target: Target, *, profile: Profile) -> Chosen:
         return Chosen(plan(program, next(given), target=replace(target, precision=None)), 1e-4)
 
     monkeypatch.setattr(common_module, "choose", chosen)
-    made = common(both, 1e-2, profile)
+    made = common(programs, 1e-2, profile)
     assert not isinstance(made, Unreachable)
     return made
 
@@ -196,3 +200,12 @@ def test_bytes_are_not_saved_for_much_time(monkeypatch: pytest.MonkeyPatch) -> N
     """Dropping a prime of the results is all that takes time here."""
     for candidates in ([WHOLE, DROPPED], [DROPPED, WHOLE]):
         assert found(monkeypatch, candidates, only("mod_switch", "rescale")) == WHOLE
+
+
+def test_programs_weigh_as_much_as_they_have_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one sends 64 ciphertexts and gets one, for which small primes are good. The other gets 8 for one, and
+    of each of them one prime in place of two where one is dropped."""
+    wide, tall = wanted("wide", columns=512), wanted("tall", rows=64)
+    for many, expected in ((1, DROPPED), (40, WHOLE)):
+        programs = replace(wide, groups=many), tall
+        assert found(monkeypatch, [WHOLE, DROPPED], only(), programs) == expected
