@@ -132,10 +132,11 @@ def _common_keys(plans: Sequence[Plan]) -> Mapping[int, int]:
     levels: dict[int | str, int] = {}
     for plan in plans:
         found = plan.key_levels
-        single = {"conjugation": found.conjugation, "relinearization": found.relinearization}
-        own = {**found.steps, **{name: level for name, level in single.items() if level is not None}}
-        for key, level in own.items():
-            levels[key] = min(level, levels.get(key, level))
+        single = [("conjugation", found.conjugation), ("relinearization", found.relinearization)]
+        own: list[tuple[int | str, int | None]] = [*found.steps.items(), *single]
+        for key, level in own:
+            if level is not None:
+                levels[key] = min(level, levels.get(key, level))
     return Counter(levels.values())
 
 
