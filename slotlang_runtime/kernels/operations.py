@@ -3,10 +3,14 @@
 A key switch has three parts: digits of the polynomial that is switched, products of digits with the key, and a division
 by the key prime. They are put off: a rotation returns a sum that waits (``Pending``), and additions put sums together.
 So digits are computed once for all rotations of a ciphertext (hoisting), and sums of rotations are divided once.
+
+Sums of products of the same ciphertexts wait for each other too, if they come one after the other: so ciphertexts that
+the nearer caches do not hold are read once for several sums.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -29,8 +33,14 @@ from slotlang_runtime.parameters import RELINEARIZATION
 Value: TypeAlias = Ciphertext | Pending
 Encoded: TypeAlias = Plaintext | Compact
 
+SUMS = 8
+"""Sums of products of the same ciphertexts that are computed together."""
+
 EXPANDED = 16
 """Rows of plaintexts that are expanded at a time, and used while they are in the nearer caches."""
+
+STRIP = 128
+"""Residues of a row by which products are summed up (``kernels.products``, which runs do not import)."""
 
 
 class ResidueOperations:
@@ -41,6 +51,10 @@ class ResidueOperations:
         self.ring, self.key = ring, key
         self._kernels = kernels or ring.kernels
         self._elements: dict[int, int] = {}
+        # sums that wait, of products of these ciphertexts: plaintexts, their addresses, and where the sum goes
+        self._sources: list[Ciphertext] = []
+        self._at = addresses([])
+        self._waiting: list[tuple[list[Plaintext], array[int], Ciphertext]] = []
 
     # key switches
 
@@ -71,6 +85,8 @@ class ResidueOperations:
     def settled(self, a: Value) -> Ciphertext:
         """The ciphertext: sums of key products divided by the key prime, and added to the rest."""
         if isinstance(a, Ciphertext):
+            if a.waits:
+                self._compute()
             return a
         if a.value is None:
             a.value = self._settled(a)
@@ -78,6 +94,8 @@ class ResidueOperations:
         return a.value
 
     def _settled(self, a: Pending) -> Ciphertext:
+        # some of what is added may wait
+        self._compute()
         ring, primes = self.ring, self.ring.primes(a.level)
         out = ring.ciphertext(2, a.level, a.scale)
         sums = ring.rows(2 * (primes + 1) + 2)
@@ -144,7 +162,7 @@ class ResidueOperations:
         return out
 
     def dot(self, pairs: list[tuple[Value, Encoded]]) -> Ciphertext | None:
-        """In one pass; one by one where a product was not relinearised."""
+        """In one pass, which may wait for others; one by one where a product was not relinearised."""
         settled = [(self.settled(a), plain) for a, plain in pairs]
         first, factor = settled[0]
         for a, plain in settled:
@@ -158,10 +176,48 @@ class ResidueOperations:
             if plain.scale != factor.scale:
                 self._same_scale(factor.scale, plain.scale)
         out = self.ring.ciphertext(2, first.level, first.scale * factor.scale)
+        sources, plains = [a for a, _ in settled], [plain for _, plain in settled if isinstance(plain, Plaintext)]
+        if len(plains) == len(sources) and self._waits(sources, plains, out):
+            return out
         self._dotted(settled, out)
         if self._bare(out):
             raise self._cancelled(out)
         return out
+
+    def _waits(self, sources: list[Ciphertext], plains: list[Plaintext], out: Ciphertext) -> bool:
+        """Put a sum off, unless it may cancel, which the program has to know before it goes on: by its first residues,
+        which are computed now."""
+        if len(sources) != len(self._sources) or any(a is not b for a, b in zip(sources, self._sources, strict=True)):
+            self._compute()
+            self._sources, self._at = sources, addresses(a.rows.at for a in sources)
+        w, to = addresses(plain.rows.at for plain in plains), addresses([out.rows.at])
+        primes, _, *layout = self._layout(out.level)
+        self.ring.kernels.dotted(self._at[1], w[1], len(sources), to[1], 1, primes, STRIP, *layout)
+        if not self.ring.view(out.rows)[primes, 0]:
+            return False
+        self._waiting.append((plains, w[0], out))
+        out.waits = True
+        if len(self._waiting) == SUMS:
+            # more of the same may follow
+            held = self._sources, self._at
+            self._compute()
+            self._sources, self._at = held
+        return True
+
+    def _compute(self) -> None:
+        """Compute the sums of products that wait."""
+        waiting, sources, (_held, at) = self._waiting, self._sources, self._at
+        self._waiting, self._sources = [], []
+        if not waiting:
+            return
+        factors = array("Q")
+        for _, w, _ in waiting:
+            factors += w
+        to = addresses(out.rows.at for _, _, out in waiting)
+        level = sources[0].level
+        self._kernels.dotted(at, factors.buffer_info()[0], len(sources), to[1], len(waiting), *self._layout(level))
+        for _, _, out in waiting:
+            out.waits = False
 
     def _dotted(self, pairs: list[tuple[Ciphertext, Encoded]], out: Ciphertext) -> None:
         """A sum of products: all at once, or as many at a time as plaintexts are expanded. Residues are the same."""

@@ -45,13 +45,14 @@ class Rows:
 @dataclass(eq=False, slots=True)
 class Ciphertext:
     """``size`` polynomials at a level, and their scale. ``digits``: of its last polynomial, once a key switch has asked
-    for them."""
+    for them. ``waits``: it is a sum of products that is not computed yet."""
 
     rows: Rows
     size: int
     level: int
     scale: float
     digits: Rows | None = None
+    waits: bool = False
 
 
 @dataclass(eq=False, slots=True)

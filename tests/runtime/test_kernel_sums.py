@@ -1,0 +1,137 @@
+"""Sums of products wait for others of the same ciphertexts: whatever is done between them, residues are SEAL's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from kernel_worlds import KINDS, same, world
+
+from slotlang_runtime.errors import NOT_EVALUATED, Rejected
+from slotlang_runtime.kernels import operations, products
+from slotlang_runtime.kernels.operations import SUMS, ResidueOperations
+
+Pair = tuple[Any, Any]
+
+
+def test_the_strip_is_that_of_the_kernels() -> None:
+    assert operations.STRIP == products.STRIP
+
+
+class Both:
+    """The same operations by kernels and by SEAL."""
+
+    def __init__(self, bits: tuple[int, ...]) -> None:
+        self.w = world(bits)
+        self.k = ResidueOperations(self.w.own, self.w.kernels.key)
+        self.s = self.w.seal
+
+    def dot(self, ciphers: list[Pair], plains: list[Pair]) -> Pair:
+        theirs = self.s.multiply_plain(ciphers[0][0], plains[0][0])
+        for (a, _), (p, _) in zip(ciphers[1:], plains[1:], strict=True):
+            theirs = self.s.add(theirs, self.s.multiply_plain(a, p), 1, owned=True)
+        return theirs, self.k.dot([(x, u) for (_, x), (_, u) in zip(ciphers, plains, strict=True)])
+
+    def same(self, pair: Pair) -> None:
+        settled = self.k.settled(pair[1])
+        assert not settled.waits
+        same(self.w, settled, pair[0])
+
+
+@pytest.mark.parametrize("sums", [1, 2, SUMS - 1, SUMS, SUMS + 1, 2 * SUMS + 3])
+@pytest.mark.parametrize("terms", [2, 9])
+@KINDS
+def test_sums_of_the_same_ciphertexts(bits: tuple[int, ...], terms: int, sums: int) -> None:
+    both = Both(bits)
+    ciphers, plains = [both.w.cipher() for _ in range(terms)], [both.w.plain() for _ in range(terms + sums)]
+    made = [both.dot(ciphers, plains[n : n + terms]) for n in range(sums)]
+    for n in np.random.default_rng(sums).permutation(sums):
+        both.same(made[n])
+
+
+@pytest.mark.parametrize("seed", range(6))
+@KINDS
+def test_whatever_is_done_between_them(bits: tuple[int, ...], seed: int) -> None:
+    rng, both = np.random.default_rng(seed), Both(bits)
+    scale = 2.0**4
+    lists = [[both.w.cipher(0, scale) for _ in range(int(rng.integers(2, 11)))] for _ in range(3)]
+    # the same ciphertexts in another order, and a part of them
+    lists += [lists[0][::-1], lists[0][:2]]
+    plains = [both.w.plain(0, scale) for _ in range(12)]
+    made: list[Pair] = []
+    for _ in range(60):
+        kind = rng.integers(8)
+        if kind < 5 or len(made) < 2:
+            ciphers = lists[rng.integers(len(lists))] if rng.integers(3) else lists[0]
+            made.append(both.dot(ciphers, [plains[n] for n in rng.integers(12, size=len(ciphers))]))
+            continue
+        (a, x), (b, y) = (made[n] for n in rng.integers(len(made), size=2))
+        if kind == 5 and a is not b:
+            sign = int(rng.choice([1, -1]))
+            made.append((both.s.add(a, b, sign, owned=False), both.k.add(x, y, sign, owned=False)))
+        elif kind == 6:
+            made.append((both.s.negate(a), both.k.negate(x)))
+        else:
+            both.same((a, x))
+    for pair in made:
+        both.same(pair)
+
+
+@KINDS
+def test_sums_that_wait_are_rotated_multiplied_and_added(bits: tuple[int, ...]) -> None:
+    both = Both(bits)
+    scale = 2.0**5
+    ciphers, plains = [both.w.cipher(0, scale) for _ in range(3)], [both.w.plain(0, scale) for _ in range(6)]
+
+    def waiting(n: int) -> Pair:
+        pair = both.dot(ciphers, plains[n : n + 3])
+        assert pair[1].waits
+        return pair
+
+    a, b = waiting(0), waiting(1)
+    # of a sum that waits
+    both.same(both.dot([a, b], plains[:2]))
+    a, b = waiting(0), waiting(1)
+    both.same((both.s.multiply(a[0], b[0]), both.k.multiply(a[1], b[1])))
+    a = waiting(2)
+    both.same((both.s.multiply_plain(a[0], plains[0][0]), both.k.multiply_plain(a[1], plains[0][1])))
+    # one that is added to a sum of rotations, and read after it
+    (_, x), (_, y) = waiting(0), waiting(3)
+    _, turned = both.w.cipher(0, scale**2)
+    total = both.k.add(both.k.rotate(turned, 1), x, 1, owned=False)
+    assert x.waits
+    found = both.w.own.given(both.k.settled(total))
+    alone = both.w.own.given(both.k.settled(both.k.rotate(turned, 1)))
+    moduli = np.array(both.w.ring.primes(0), np.uint64)[:, None]
+    assert np.array_equal(found, (alone + both.w.own.given(both.k.settled(x))) % moduli)
+    assert not x.waits and not y.waits
+
+
+@KINDS
+def test_a_sum_that_cancels_does_not_wait(bits: tuple[int, ...]) -> None:
+    both = Both(bits)
+    ciphers, plains = [both.w.cipher() for _ in range(2)], [both.w.plain() for _ in range(3)]
+    first = both.dot(ciphers, plains[:2])
+    # the same ciphertexts of which a sum waits, and the negative of one
+    (a, x), (_, u) = ciphers[0], plains[0]
+    minus = both.s.negate(a), both.k.negate(x)
+    with pytest.raises(operations.Cancelled) as found:
+        both.k.dot([(x, u), (minus[1], u)])
+    assert found.value.rest is None
+    second = both.dot(ciphers, plains[1:])
+    both.same(second)
+    both.same(first)
+
+
+@KINDS
+def test_a_sum_that_is_refused_leaves_those_that_wait(bits: tuple[int, ...]) -> None:
+    both = Both(bits)
+    ciphers, plains = [both.w.cipher() for _ in range(2)], [both.w.plain() for _ in range(2)]
+    first = both.dot(ciphers, plains)
+    with pytest.raises(Rejected) as found:
+        both.k.dot([(ciphers[0][1], plains[0][1]), (ciphers[1][1], both.w.plain(1)[1])])
+    assert found.value.code == NOT_EVALUATED
+    second = both.dot(ciphers, plains[::-1])
+    both.same(first)
+    both.same(second)
