@@ -108,8 +108,9 @@ def question(asked: Found, profile: Profile, finalists: int) -> str:
 
 def store(place: Path, key: str, result: Found, columns: int | None) -> None:
     """Keep a complete result; where it can't be written, nothing is kept."""
-    best = result.ranked[0]
-    chosen = [best, *(c for c in result.pareto if c is not best)]
+    # a runner-up, which the program's comment names, need not be on the front
+    first = result.ranked[:2]
+    chosen = [*first, *(c for c in result.pareto if all(c is not other for other in first))]
     entries = [{"structure": _numbers(c.structure), "parameters": c.parameters.to_json()} for c in chosen]
     values = {
         "schema": SCHEMA,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -58,7 +59,8 @@ def test_the_radix_is_the_one_that_is_cheapest(profile: Profile) -> None:
     sizes = {"d": 256, "r": 8, "batch": 1, "slots": 256}
     found = api.optimize(PROGRAMS / "rank_complex.slot", sizes, profile=compiled_profile())
     by_hand = api.cost(api.load(PROGRAMS / "rank_complex_radix.slot", sizes), profile=compiled_profile())
-    assert "by doubling(4): T << f*R*batch" in found.text
+    radix = re.search(r"by doubling\((\d+)\): T << f\*R\*batch", found.text)
+    assert radix is not None and int(radix[1]) in (4, 8)
     reached = api.cost(found.after, profile=compiled_profile())
     assert reached.predicted.evaluation <= by_hand.predicted.evaluation
     assert reached.counts.decompositions < reached.counts.key_switches
