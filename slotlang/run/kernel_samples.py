@@ -80,7 +80,9 @@ class KernelSamples:
             ops.settled(ops.relinearize(three))
 
         def dot(terms: int) -> None:
-            self.evaluation.dot(itertools.islice(pairs, terms))
+            made = self.evaluation.dot(itertools.islice(pairs, terms))
+            # else it waits for others
+            ops.settled(made)
 
         def sample(primitive: str, calls: int, action: Callable[[], object]) -> Sample:
             return Sample(primitive, self.degree, primes, calls, lambda _: action())
