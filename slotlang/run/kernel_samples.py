@@ -81,6 +81,7 @@ class KernelSamples:
 
         def dot(terms: int) -> None:
             made = self.evaluation.dot(itertools.islice(pairs, terms))
+            assert made is not None
             # else it waits for others
             ops.settled(made)
 
