@@ -27,6 +27,8 @@ Label: TypeAlias = Mapping[str, Any]
 _MAGIC = b"SLOTBOX"
 _VERSION = b"5"
 _HEAD = struct.Struct(f"<8s16sQ{SIZE}s")
+HEAD_BYTES = _HEAD.size
+"""Bytes of a container's head."""
 _ABSENT = 0xFFFFFFFFFFFFFFFF
 _LIMIT = 1 << 36
 _LABEL_LIMIT = 1 << 20
@@ -67,7 +69,7 @@ def pack(kind: str, label: Label, records: Records) -> bytes:
         pieces += [struct.pack("<HQ", len(key), _ABSENT if data is None else len(content)) + key, content]
     counted = pieces
     if kind in _OUTER:
-        counted = [piece[: _HEAD.size] if _is_container(piece) else piece for piece in pieces]
+        counted = [piece[: HEAD_BYTES] if _is_container(piece) else piece for piece in pieces]
     found = checksum(b"".join(counted))
     head = _HEAD.pack(_MAGIC + _VERSION, kind.encode().ljust(16, b"\0"), sum(map(len, pieces)), found)
     return b"".join([head, *pieces])
@@ -82,7 +84,7 @@ def unpack(kind: str, data: Any) -> Box:
     if type(view.obj) is not bytes:
         # records are parts of these bytes, and what is checked must not change before it is used
         view = memoryview(view.tobytes())
-    if len(view) < _HEAD.size or bytes(view[:7]) != _MAGIC:
+    if len(view) < HEAD_BYTES or bytes(view[:7]) != _MAGIC:
         raise Rejected(f"these bytes are not {kind} of a slot program", DAMAGED_BYTES)
     magic, padded, length, given = _HEAD.unpack_from(view)
     if magic[7:] != _VERSION:
@@ -94,7 +96,7 @@ def unpack(kind: str, data: Any) -> Box:
     inside = padded.rstrip(b"\0").decode("ascii", "replace")
     if inside != kind:
         raise Rejected(f"expected {kind}, got {inside}", BYTES_OF_ANOTHER)
-    body = view[_HEAD.size :]
+    body = view[HEAD_BYTES :]
     if length != len(body) or length > _LIMIT:
         raise Rejected(f"these {kind} are truncated: {len(body):,} of {count_of(length, 'byte')}", DAMAGED_BYTES)
     if checksum_of(kind, body) != given:
@@ -114,16 +116,16 @@ def check_inside(box: Box) -> None:
     for record in box.records.values():
         if record is not None and _is_container(record):
             _, _, _, given = _HEAD.unpack_from(record)
-            if checksum(record[_HEAD.size :]) != given:
+            if checksum(record[HEAD_BYTES :]) != given:
                 raise Rejected(f"these {box.kind} are damaged: the checksum does not match", DAMAGED_BYTES)
 
 
 def _is_container(data: bytes | memoryview) -> bool:
     """Whether bytes begin as a container of their length does."""
-    if len(data) < _HEAD.size or bytes(data[:8]) != _MAGIC + _VERSION:
+    if len(data) < HEAD_BYTES or bytes(data[:8]) != _MAGIC + _VERSION:
         return False
     _, _, length, _ = _HEAD.unpack_from(data)
-    return bool(length == len(data) - _HEAD.size)
+    return bool(length == len(data) - HEAD_BYTES)
 
 
 def checksum_of(kind: str, body: bytes | memoryview) -> bytes:
@@ -133,9 +135,14 @@ def checksum_of(kind: str, body: bytes | memoryview) -> bytes:
         return checksum(body)
     counted, at = list[memoryview](), 0
     for start, end in _containers(body):
-        counted.append(body[at : start + _HEAD.size])
+        counted.append(body[at : start + HEAD_BYTES])
         at = end
     return checksum(b"".join([*counted, body[at:]]))
+
+
+def given_checksum(data: bytes | memoryview) -> bytes:
+    """The checksum that a container's head says, of bytes that begin with a head."""
+    return bytes(data[HEAD_BYTES - SIZE : HEAD_BYTES])
 
 
 def _containers(body: memoryview) -> list[tuple[int, int]]:

@@ -18,14 +18,14 @@ from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
-from slotlang.service.protocol import HEAD_BYTES, LENGTH, Item, Request, answer_frame, frame
+from slotlang.service.protocol import LENGTH, Item, Request, answer_frame, frame
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
 from slotlang.service.turns import Queue
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import Rejected
-from slotlang_runtime.wire import check_inside, unpack
+from slotlang_runtime.wire import check_inside, given_checksum, unpack
 
 _LOG = logging.getLogger("slotlang.service")
 
@@ -120,11 +120,11 @@ class Evaluations:
     async def begin(self, tenant: Tenant, session: Session, key: str, body: bytes) -> Run:
         """Start a request, or find the one that this one repeats. Raises Refusal and Rejected."""
         try:
-            # a checked container is known by its head, which has the hash of the rest
+            # a checked container is known by its head, which has the checksum of the rest
             request = await _soon(len(body), lambda: Request.from_bytes(body))
         except Wrong as problem:
             raise Refusal(MALFORMED, f"this is not a request: {problem}") from None
-        name, digest = self.answers.name(tenant.name, session.id, key), body[HEAD_BYTES - 32 : HEAD_BYTES].hex()
+        name, digest = self.answers.name(tenant.name, session.id, key), given_checksum(body).hex()
         if (run := self._run(name, digest)) is not None:
             return run
         if self.answers.known(name):

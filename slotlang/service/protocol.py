@@ -29,9 +29,6 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 MOST_ITEMS = 4096
 MOST_RANKS = 1 << 16
 
-HEAD_BYTES = 64
-"""Of a container, which end with the SHA-256 of what follows."""
-
 LENGTH = struct.Struct("<Q")
 MOST_FRAME = 1 << 28
 

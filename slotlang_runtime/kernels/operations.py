@@ -11,7 +11,6 @@ the nearer caches do not hold are read once for several sums.
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -51,6 +50,8 @@ class ResidueOperations:
         self.ring, self.key = ring, key
         self._kernels = kernels or ring.kernels
         self._elements: dict[int, int] = {}
+        self._switches: dict[int, tuple[int, int, int, int]] = {}
+        self._keys: list[ArrangedKey] = []
         # sums that wait, of products of these ciphertexts: plaintexts, their addresses, and where the sum goes
         self._sources: list[Ciphertext] = []
         self._at = addresses([])
@@ -101,32 +102,30 @@ class ResidueOperations:
         sums = ring.rows(2 * (primes + 1) + 2)
         shape = primes, ring.count
         layout = ring.degree, ring.stride, ring.table
-        by_source: dict[int, list[Switch]] = defaultdict(list)
+        by_source: dict[int, list[Switch]] = {}
         for switch in a.switches:
-            by_source[id(switch.source)].append(switch)
-        move, firsts, moves, plus = ring.tables.move, [], [], [one.rows.at for one in a.plus]
+            by_source.setdefault(id(switch.source), []).append(switch)
+        firsts, orders, places, plus = list[int](), list[int](), list[int](), [one.rows.at for one in a.plus]
         minus = addresses([one.rows.at for one in a.minus])
         for number, switches in enumerate(by_source.values()):
-            source = switches[0].source
+            source, count = switches[0].source, len(switches)
+            keys, held, sources, lanes = zip(*[self._switching(switch.element) for switch in switches], strict=True)
             if source.size == 2:
-                turns = [move(switch.element) for switch in switches]
-                firsts += [source.rows.at] * len(switches)
-                moves += turns
+                firsts += [source.rows.at] * count
+                orders += sources
+                places += lanes
             else:
-                turns = [move(RELINEARIZATION)] * len(switches)
-                plus += [source.rows.at] * len(switches)
-            used = [self.key(switch.element) for switch in switches]
-            keys, held = addresses([key.at for key in used]), addresses([key.digits for key in used])
-            sources, lanes = addresses([turn[0] for turn in turns]), addresses([turn[1] for turn in turns])
+                plus += [source.rows.at] * count
+            table = addresses([*keys, *held, *sources, *lanes])
             last = source.rows.at + 8 * ring.stride * primes * (source.size - 1)
             # held here: another thread may put digits of its own in their place, which would free these
             digits = self.digits(source)
             self._kernels.switched(
-                last, digits.at, keys[1], held[1], sources[1], lanes[1], len(switches),
+                last, digits.at, *(table[1] + 8 * n * count for n in range(4)), count,
                 sums.at, number > 0, *shape, *layout,
             )  # fmt: skip
         # one list: of what is moved, how, and what is added
-        moved = addresses([*firsts, *[m[0] for m in moves], *[m[1] for m in moves], *plus])
+        moved = addresses([*firsts, *orders, *places, *plus])
         at_firsts, at_sources, at_lanes, at_plus = (moved[1] + 8 * n * len(firsts) for n in range(4))
         self._kernels.settled(
             sums.at, at_firsts, at_sources, at_lanes, len(firsts), at_plus, len(plus), minus[1], len(a.minus),
@@ -136,6 +135,16 @@ class ResidueOperations:
             # digits and keys have cancelled, and only what was added in the clear may be left: the pair (0, 1) hides it
             ring.view(out.rows)[primes:] = 1
         return out
+
+    def _switching(self, element: int) -> tuple[int, int, int, int]:
+        """Of a Galois element: where its key is, its digits, and how lanes are moved. The key is there as long as this
+        object is."""
+        found = self._switches.get(element)
+        if found is None:
+            key = self.key(element)
+            self._keys.append(key)
+            found = self._switches[element] = (key.at, key.digits, *self.ring.tables.move(element))
+        return found
 
     def digits(self, source: Ciphertext) -> Rows:
         """The digits of a ciphertext's last polynomial, computed once."""
@@ -187,10 +196,10 @@ class ResidueOperations:
     def _waits(self, sources: list[Ciphertext], plains: list[Plaintext], out: Ciphertext) -> bool:
         """Put a sum off, unless it may cancel, which the program has to know before it goes on: by its first residues,
         which are computed now."""
-        if len(sources) != len(self._sources) or any(a is not b for a, b in zip(sources, self._sources, strict=True)):
+        if sources != self._sources:
             self._compute()
-            self._sources, self._at = sources, addresses(a.rows.at for a in sources)
-        w, to = addresses(plain.rows.at for plain in plains), addresses([out.rows.at])
+            self._sources, self._at = sources, addresses([a.rows.at for a in sources])
+        w, to = addresses([plain.rows.at for plain in plains]), addresses([out.rows.at])
         primes, _, *layout = self._layout(out.level)
         self.ring.kernels.dotted(self._at[1], w[1], len(sources), to[1], 1, primes, STRIP, *layout)
         if not self.ring.view(out.rows)[primes, 0]:
