@@ -69,7 +69,7 @@ def pack(kind: str, label: Label, records: Records) -> bytes:
         pieces += [struct.pack("<HQ", len(key), _ABSENT if data is None else len(content)) + key, content]
     counted = pieces
     if kind in _OUTER:
-        counted = [piece[: HEAD_BYTES] if _is_container(piece) else piece for piece in pieces]
+        counted = [piece[:HEAD_BYTES] if _is_container(piece) else piece for piece in pieces]
     found = checksum(b"".join(counted))
     head = _HEAD.pack(_MAGIC + _VERSION, kind.encode().ljust(16, b"\0"), sum(map(len, pieces)), found)
     return b"".join([head, *pieces])
@@ -96,7 +96,7 @@ def unpack(kind: str, data: Any) -> Box:
     inside = padded.rstrip(b"\0").decode("ascii", "replace")
     if inside != kind:
         raise Rejected(f"expected {kind}, got {inside}", BYTES_OF_ANOTHER)
-    body = view[HEAD_BYTES :]
+    body = view[HEAD_BYTES:]
     if length != len(body) or length > _LIMIT:
         raise Rejected(f"these {kind} are truncated: {len(body):,} of {count_of(length, 'byte')}", DAMAGED_BYTES)
     if checksum_of(kind, body) != given:
@@ -116,7 +116,7 @@ def check_inside(box: Box) -> None:
     for record in box.records.values():
         if record is not None and _is_container(record):
             _, _, _, given = _HEAD.unpack_from(record)
-            if checksum(record[HEAD_BYTES :]) != given:
+            if checksum(record[HEAD_BYTES:]) != given:
                 raise Rejected(f"these {box.kind} are damaged: the checksum does not match", DAMAGED_BYTES)
 
 
