@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_worlds import KINDS, same, world
+from kernel_worlds import KINDS, SLOTS, same, world
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.kernels import operations, products
 from slotlang_runtime.kernels.operations import SUMS, ResidueOperations
+from slotlang_runtime.operations import Evaluation
 
 Pair = tuple[Any, Any]
 
@@ -135,3 +136,60 @@ def test_a_sum_that_is_refused_leaves_those_that_wait(bits: tuple[int, ...]) -> 
     second = both.dot(ciphers, plains[::-1])
     both.same(first)
     both.same(second)
+
+
+class Direct(ResidueOperations):
+    """No sum of products waits."""
+
+    def _waits(self, *given: Any) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("seed", range(4))
+@KINDS
+def test_evaluations_are_the_same_bit_for_bit_whether_sums_wait_or_not(bits: tuple[int, ...], seed: int) -> None:
+    """Key switches have no randomness of their own, so an evaluation has one result."""
+    w, rng = world(bits), np.random.default_rng(seed)
+    evaluations = [
+        Evaluation[Any, Any](kind(w.own, w.kernels.key), w.parameters, SLOTS) for kind in (ResidueOperations, Direct)
+    ]
+    inputs = [w.cipher(0, 2.0**4)[1] for _ in range(6)]
+    plains, added = [w.plain(0, 2.0**4)[1] for _ in range(8)], [w.added(0, 2.0**8)[1] for _ in range(2)]
+    sources: list[list[Any]] = [[x, x] for x in inputs]
+    sums: list[list[Any]] = []
+
+    def apply(build: Any) -> None:
+        sums.append([build(ev, side) for side, ev in enumerate(evaluations)])
+
+    for _ in range(80):
+        kind = int(rng.integers(10))
+        if kind < 4 or not sums:
+            chosen = [sources[n] for n in rng.permutation(len(sources))[: int(rng.integers(2, 7))]]
+            for _ in range(int(rng.integers(1, 12))):
+                factors = [plains[n] for n in rng.integers(8, size=len(chosen))]
+                apply(lambda ev, side, c=chosen, f=factors: ev.dot(zip((x[side] for x in c), f, strict=True)))
+            continue
+        some = [sums[n] for n in rng.integers(len(sums), size=3)]
+        step = int(rng.integers(1, 21))
+        if kind == 4:
+            # a source that is the rotation of an input
+            x = sources[rng.integers(len(sources))]
+            sources.append([ev.rotate(x[side], step) for side, ev in enumerate(evaluations)])
+        elif kind == 5:
+            apply(lambda ev, side, s=some: ev.sum(ev.rotate(x[side], k + 1) for k, x in enumerate(s)))
+        elif kind == 6:
+            apply(lambda ev, side, s=some, k=step: ev.sum_of(ev.rotate(s[0][side], k), s[1][side], s[2][side]))
+        elif kind == 7:
+            apply(lambda ev, side, s=some: ev.combine("+-+", *(x[side] for x in s)))
+        elif kind == 8:
+            apply(lambda ev, side, s=some, p=added[step % 2]: ev.add_plain(s[0][side], p))
+        else:
+            apply(lambda ev, side, s=some: ev.doubling(s[0][side], 1, 4, 4))
+    order = rng.permutation(len(sums))
+    for n in order:
+        ours, theirs = sums[n]
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            found = [ev.operations.settled(x) for ev, x in zip(evaluations, sums[n], strict=True)]
+            assert np.array_equal(*(w.own.given(x) for x in found)) and found[0].scale == found[1].scale
+    assert evaluations[0].counts == evaluations[1].counts
