@@ -245,8 +245,11 @@ def phases(rows: list[Row]) -> list[list[str]]:
     """The table: how far off predictions of each phase are."""
     table = []
     for phase in PHASES:
-        median, worst, row = off(rows, phase)
         count = sum(row.ratio(phase) is not None for row in rows)
+        if not count:
+            # programs that were named may have no masks
+            continue
+        median, worst, row = off(rows, phase)
         degree = row.parameters.partition(":")[0]
         table.append([phase, str(count), f"{100 * median:.1f} %", f"{100 * worst:.1f} %", f"{row.program}, {degree}"])
     return table
