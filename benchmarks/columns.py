@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.sides import sides
+from benchmarks.sides import in_range, sides
 from slotlang import __version__
 from slotlang.api import check, load, plan
 from slotlang.cost.matrix import MatrixForm, Stage
@@ -85,6 +85,7 @@ def by_matrices(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     case = Case(d, r, parameters)
     module = case.module("matrix")
     inputs, weights = random_data(case.program, 0)
+    weights = in_range(module, weights)
     client, _, keys, server = sides(module, weights)
     encoding, _ = seconds(lambda: Weights.encode(module, **weights), 1)
     upload = client.encrypt(**inputs)
@@ -123,6 +124,7 @@ def by_seal(d: int, r: int, parameters: Parameters) -> dict[str, Any]:
     case = Case(channels, r, parameters)
     module, other = case.module("seal"), case.module("matrix")
     inputs, weights = random_data(case.program, 1)
+    weights = in_range(module, weights)
     client = Client(module)
     keys = EvaluationKeys.from_bytes(client.evaluation_keys())
     encoding, encoded = seconds(lambda: Weights.encode(module, **weights), 1)

@@ -24,14 +24,13 @@ from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # idle BLAS threads burn CPU time that is not the phase's
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from benchmarks.columns import emitted
 from benchmarks.pages import markdown, rewrite
-from benchmarks.sides import sides
+from benchmarks.sides import in_range, sides
 from slotlang.api import load, plan
 from slotlang.cost.profile import Profile, find_profile
 from slotlang.cost.profile import Table as Times
@@ -42,8 +41,6 @@ from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
 from slotlang.run.calibrate import POINTS, Yardstick, calibrate
 from slotlang.run.runner import load_module, random_data
-from slotlang_runtime import Module, Rejected
-from slotlang_runtime.ranges import check_range
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.weights import checked_weights
 from slotlang_runtime.wire import pack
@@ -128,19 +125,6 @@ class Measured:
             return {phase: statistics.median(of(visit)[phase] for visit in visits) for phase in PHASES}
 
         return cls(median(lambda v: v.yardsticks), median(lambda v: v.seconds))
-
-
-def in_range(module: Module, weights: dict[str, Any]) -> dict[str, Any]:
-    """The weights, halved until parameters that were chosen without them hold what can become of them. Times are the
-    same."""
-    for _ in range(64):
-        try:
-            check_range(module, weights)
-        except Rejected:
-            weights = {name: np.asarray(w) / 2 for name, w in weights.items()}
-        else:
-            break
-    return weights
 
 
 def measured(made: Plan, text: str, yardstick: Yardstick) -> Measured:

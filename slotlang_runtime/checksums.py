@@ -1,7 +1,7 @@
 """XXH3 with 128 bits, the checksum of containers: by a compiled kernel, and by numpy where there is none. Imports
 neither tenseal nor numba.
 
-XXH3 reads ten times as many bytes in a second as SHA-256. It is against damage, as any checksum without a key:
+XXH3 is more than ten times as fast as SHA-256. It is against damage, as any checksum without a key:
 ``docs/security.md`` says what is checked against forgers. The algorithm is that of the xxHash library
 (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md) with its own secret and the seed 0. What has at most 240 bytes
 is hashed with 256 zeros behind it, so that one of its algorithms is enough.
@@ -38,7 +38,7 @@ _WORDS = npt.NDArray[np.uint64]
 
 
 def checksum(data: bytes | memoryview) -> bytes:
-    """The checksum of bytes, as xxHash writes it: the high word first, of both the high byte."""
+    """The checksum of bytes, as xxHash writes it: big-endian."""
     size = len(data)
     if size <= _SHORT:
         data = bytes(data) + bytes(_MORE)

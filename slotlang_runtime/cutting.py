@@ -3,8 +3,7 @@
 Residues at the points of a transform have no last bits. So both polynomials of a result at one prime are transformed
 back, and each coefficient v from 0 to p - 1 is sent as its high bits: u = v / 2^t, rounded, stands for 2^t u. Where one
 part is read, h = c0 + C(c0) has C(h) = h (for ``im``: C(h) = -h), so half of its coefficients say the rest
-(``seal.halves``). By a compiled kernel, and by numpy where there is none.
-Imports neither tenseal nor numba.
+(``seal.halves``). By a compiled kernel, and by numpy where there is none. Imports neither tenseal nor numba.
 """
 
 from __future__ import annotations

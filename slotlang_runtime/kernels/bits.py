@@ -10,6 +10,7 @@ from numba import types
 
 from slotlang_runtime.kernels import blake
 from slotlang_runtime.kernels.lanes import (
+    BACKWARDS,
     INDEX,
     LANES,
     WORD,
@@ -26,10 +27,11 @@ from slotlang_runtime.kernels.lanes import (
     stored,
     word,
 )
-from slotlang_runtime.kernels.lanes import (
-    splat as splatted,
-)
+from slotlang_runtime.kernels.lanes import splat as splatted
 from slotlang_runtime.kernels.words import words
+
+PRIME = 0x9E3779B1
+"""XXH3's factor between blocks."""
 
 
 def _lanes(b: Any) -> blake.Lanes:
@@ -55,12 +57,6 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
 
 def _negative(b: Any, x: Any) -> Any:
     return b.icmp_signed("<", x, constant(WORD, 0))
-
-
-_BACK = list(reversed(range(LANES)))
-
-PRIME = 0x9E3779B1
-"""XXH3's factor between blocks."""
 
 
 def _restored(b: Any, r: Any, x: Any, p: Any) -> Any:
@@ -125,7 +121,7 @@ def kernels(avx512: bool) -> dict[str, Any]:
     either = operation(U, (U, U), lambda b, x, y: b.or_(x, y))
     below = operation(U, (U, U), lambda b, x, y: b.select(b.icmp_unsigned("<", x, y), x, constant(WORD, 0)))
     smaller = operation(U, (U, U), lambda b, x, y: call(b, "llvm.umin.v8i64", WORDS, x, y))
-    back = operation(U, (U,), lambda b, x: b.shuffle_vector(x, x, ir.Constant(ir.VectorType(INDEX, LANES), _BACK)))
+    back = operation(U, (U,), lambda b, x: b.shuffle_vector(x, x, BACKWARDS))
     taken, halved = operation(U, (A, N, N, N), _taken), operation(U, (U, U, U), _halved)
     vector = operation(U, (A,), _vector)
     stripe, scrambled = operation(U, (U, U, U), _stripe), operation(U, (U, U), _scrambled)

@@ -18,6 +18,8 @@ LANES = 8
 
 DOUBLE, WORD, INDEX = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 DOUBLES, WORDS = ir.VectorType(DOUBLE, LANES), ir.VectorType(WORD, LANES)
+BACKWARDS = ir.Constant(ir.VectorType(INDEX, LANES), list(reversed(range(LANES))))
+"""The order of lanes from the last one on."""
 
 Build = Callable[..., Any]
 """Writes LLVM's instructions: ``build(builder, *values)``."""
@@ -144,8 +146,7 @@ def stored(b: Any, address: Any, index: Any, value: Any) -> Any:
 
 def stored_back(b: Any, address: Any, index: Any, value: Any) -> Any:
     """Write lanes so that they end at an index, the first one last; returns 0."""
-    order = ir.Constant(ir.VectorType(INDEX, LANES), list(reversed(range(LANES))))
-    return stored(b, address, b.sub(index, WORD(LANES - 1)), b.shuffle_vector(value, value, order))
+    return stored(b, address, b.sub(index, WORD(LANES - 1)), b.shuffle_vector(value, value, BACKWARDS))
 
 
 def stored_first(b: Any, address: Any, index: Any, value: Any) -> Any:

@@ -26,6 +26,7 @@ from slotlang_runtime.kernels.residues import (
     Switch,
     addresses,
 )
+from slotlang_runtime.kernels.tables import STRIP
 from slotlang_runtime.operations import SCALE_ROUNDING, Cancelled
 from slotlang_runtime.parameters import RELINEARIZATION
 
@@ -37,9 +38,6 @@ SUMS = 8
 
 EXPANDED = 16
 """Rows of plaintexts that are expanded at a time, and used while they are in the nearer caches."""
-
-STRIP = 128
-"""Residues of a row by which products are summed up (``kernels.products``, which runs do not import)."""
 
 
 class ResidueOperations:

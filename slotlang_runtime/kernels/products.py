@@ -6,9 +6,7 @@ from typing import Any
 
 from slotlang_runtime.kernels.arithmetic import MOST, Arithmetic, constants_of, row, share
 from slotlang_runtime.kernels.lanes import A, N, ahead, inlined, split, word
-
-STRIP = 128
-"""Residues of a row that are summed up at a time, so that sums stay in the nearest cache."""
+from slotlang_runtime.kernels.tables import STRIP
 
 
 def kernels(o: Arithmetic) -> dict[str, Any]:

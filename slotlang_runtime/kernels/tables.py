@@ -27,6 +27,9 @@ LINE = 64
 MOST_BITS = {"words": 63, "doubles": 51, "ifma50": 51, "ifma45": 51}
 """Bits of a plaintext's coefficient with its sign that kernels expand, by their kind."""
 
+STRIP = 128
+"""Residues of a row that are summed up at a time, so that sums of products stay in the nearest cache."""
+
 PAD = 72
 """Words after each row: rows that lie a power of two apart would fall on the same few sets of the cache."""
 

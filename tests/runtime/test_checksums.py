@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from byte_ways import WAYS, taken
 
 from slotlang_runtime import checksums
 from slotlang_runtime.checksums import checksum
@@ -23,16 +24,9 @@ DIGESTS = {
 SHORT = {0: "bb039d71e9630a91a68dfbb1d75c6e8d", 240: "a10666e34ee84a3a15e8e47c615a1df7"}
 
 
-@pytest.fixture(params=["kernels", "numpy"])
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "numpy":
-        monkeypatch.setattr(checksums, "byte_kernels", lambda: None)
-    else:
-        try:
-            kernels("bytes")
-        except Unavailable as reason:
-            pytest.skip(str(reason))
-    return str(request.param)
+    return taken(request.param, checksums, monkeypatch)
 
 
 def pattern(count: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from byte_ways import WAYS, taken
 
 from slotlang_runtime.parameters import Parameters
 from slotlang_runtime.seal import halves
@@ -11,11 +12,10 @@ from slotlang_runtime.seal.halves import Part, doubled, half_doubled
 from slotlang_runtime.seal.ring import Ring
 
 
-@pytest.mark.parametrize("way", ["kernels", "numpy"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("part", ["re", "im"])
 def test_the_half_that_is_sent(part: Part, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if way == "numpy":
-        monkeypatch.setattr(halves, "byte_kernels", lambda: None)
+    taken(way, halves, monkeypatch)
     ring = Ring(Parameters(8192, (60, 40, 50), (20,)), 4096)
     rng = np.random.default_rng(0)
     apart = np.zeros((2, 8192 + 24), np.uint64)

@@ -9,15 +9,11 @@ import pytest
 from kernel_worlds import KINDS, SLOTS, same, world
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
-from slotlang_runtime.kernels import operations, products
+from slotlang_runtime.kernels import operations
 from slotlang_runtime.kernels.operations import SUMS, ResidueOperations
 from slotlang_runtime.operations import Evaluation
 
 Pair = tuple[Any, Any]
-
-
-def test_the_strip_is_that_of_the_kernels() -> None:
-    assert operations.STRIP == products.STRIP
 
 
 class Both:

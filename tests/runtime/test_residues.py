@@ -10,11 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import tenseal.sealapi as seal
+from byte_ways import WAYS, taken
 
 from slotlang_runtime import Rejected, SecretKey, residues
 from slotlang_runtime.kernels import blake
-from slotlang_runtime.kernels.library import kernels
-from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.parameters import Parameters, RingParameters
 from slotlang_runtime.residues import Words, packed, packed_size, uniform, unpacked
 from slotlang_runtime.seal.memory import polynomials_of, seeded_words
@@ -24,17 +23,9 @@ from slotlang_runtime.seal.saved import memory_file
 SEED = bytes(range(64))
 
 
-@pytest.fixture(params=["kernels", "numpy"])
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """With kernels, and as where there are none."""
-    if request.param == "numpy":
-        monkeypatch.setattr(residues, "byte_kernels", lambda: None)
-    else:
-        try:
-            kernels("bytes")
-        except Unavailable as reason:
-            pytest.skip(str(reason))
-    return str(request.param)
+    return taken(request.param, residues, monkeypatch)
 
 
 def drawn(prime: int, rows: int, count: int) -> Words:
