@@ -1,20 +1,24 @@
-"""What HTTP adds to a request: encryption, evaluation and decryption in one process, and the same by a real service.
+"""What HTTP adds to a request: encryption, evaluation and decryption without it, and the same by a real service.
 
 ``python -m benchmarks.service_http`` builds one layer of Llama-3-8B's shapes (``adapter_build``) and a small adapter of
-the tests, starts a service of both, and asks for updates in turns: directly, by ``Crypto.encrypt``, ``Server.evaluate``
-and ``Crypto.decrypt``, and by a ``Session`` over HTTP. CPU times are those of both processes together, the least of
-``--rounds``; times of the clock are medians. ``--docs`` writes them to docs/serving.md.
+the tests, starts a service of both, and asks for updates in turns: by ``Crypto.encrypt``, ``Server.evaluate`` and
+``Crypto.decrypt`` in one process; by the same with ``Server.evaluate`` in a process of its own, which gets uploads and
+gives answers through a pipe; and by a ``Session`` over HTTP. Two processes wait for each other, and what each finds in
+its caches after that is not HTTP's: what HTTP adds is counted from the second. CPU times are those of all processes
+together, the least of ``--rounds``; times of the clock are medians. ``--docs`` writes them to docs/serving.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,7 @@ from benchmarks.pages import markdown, rewrite
 from slotlang.adapter.building.build import build as build_adapter
 from slotlang.adapter.building.work import Options, prepare
 from slotlang.client import Session
-from slotlang.client.adapter import Adapter, Crypto, Group
+from slotlang.client.adapter import Adapter, Crypto
 from slotlang.cost.profile import find_profile
 from slotlang.service.evaluator import Station
 from slotlang.service.manifest import Manifest
@@ -109,35 +113,63 @@ REQUESTS = (
 )
 
 
-class Direct:
-    """An adapter without a service: the client's and the server's objects in one process."""
+class Servers:
+    """The servers of an adapter's groups, and a client's keys, without a service."""
 
-    def __init__(self, folder: Path, session: Session) -> None:
-        inner: Any = session._inner
-        self.adapter: Adapter = session.adapter()
-        session.keys()
-        self.crypto = Crypto(self.adapter, inner._crypto.secret)
-        self.keys = EvaluationKeys.from_bytes(inner._evaluation_keys)
+    def __init__(self, folder: Path, keys: bytes) -> None:
+        self.keys = EvaluationKeys.from_bytes(keys)
         self.folder, self.manifest = folder, Manifest.read(folder)
         self._servers: dict[int, Server] = {}
         self._station = Station(0, 0)
 
-    def server(self, group: Group) -> Server:
-        """The server of a group, made once."""
-        if group.number not in self._servers:
-            built = self.manifest.groups[group.number]
+    def _server(self, number: int) -> Server:
+        if number not in self._servers:
+            built = self.manifest.groups[number]
             file = self.manifest.by_id[built.program].file
             module = self._station.program(file.sha256, lambda: checked_bytes(self.folder, file))
-            self._servers[group.number] = Server(Weights.from_bytes(module, checked_bytes(self.folder, built.weights)))
-        return self._servers[group.number]
+            self._servers[number] = Server(Weights.from_bytes(module, checked_bytes(self.folder, built.weights)))
+        return self._servers[number]
 
-    def update(self, modules: tuple[str, ...], x: Any) -> None:
-        """Encrypt, evaluate and decrypt."""
-        group = self.adapter.place(modules[0])[0]
-        server = self.server(group)
-        for start in range(0, len(x), group.tokens):
-            upload = self.crypto.encrypt(group, x[start : start + group.tokens].T.copy())
-            self.crypto.decrypt(group, server.evaluate(upload, self.keys).data)
+    def evaluate(self, number: int, upload: bytes) -> bytes:
+        """The answer of a group's server, which is made once."""
+        return self._server(number).evaluate(upload, self.keys).data
+
+
+def _serve(pipe: Connection, folder: Path, keys: bytes) -> None:
+    servers = Servers(folder, keys)
+    while number := pipe.recv_bytes():
+        pipe.send_bytes(servers.evaluate(int(number), pipe.recv_bytes()))
+
+
+class Piped:
+    """``Servers`` in a process of their own."""
+
+    def __init__(self, folder: Path, keys: bytes) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, folder, keys), daemon=True)
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def evaluate(self, number: int, upload: bytes) -> bytes:
+        """The answer of a group's server."""
+        self._pipe.send_bytes(b"%d" % number)
+        self._pipe.send_bytes(upload)
+        return self._pipe.recv_bytes()
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.send_bytes(b"")
+        self._process.join()
+
+
+def update(adapter: Adapter, crypto: Crypto, server: Servers | Piped, modules: tuple[str, ...], x: Any) -> None:
+    """Encrypt, have it evaluated and decrypt."""
+    group = adapter.place(modules[0])[0]
+    for start in range(0, len(x), group.tokens):
+        upload = crypto.encrypt(group, x[start : start + group.tokens].T.copy())
+        crypto.decrypt(group, server.evaluate(group.number, upload))
 
 
 def llama(folder: Path) -> None:
@@ -152,8 +184,50 @@ def llama(folder: Path) -> None:
         )
 
 
-def measured(folder: Path, rounds: int) -> list[tuple[Asked, Times, Times]]:
-    """Each request directly, and over HTTP."""
+@dataclass
+class Measured:
+    """A request in one process, in two, and over HTTP."""
+
+    asked: Asked
+    one: Times = field(default_factory=Times)
+    two: Times = field(default_factory=Times)
+    http: Times = field(default_factory=Times)
+
+    def take(self, folder: Path, session: Session, pid: int, rounds: int) -> None:
+        """All three in turns. ``folder``: of the adapter; ``pid``: of the service."""
+        inner: Any = session._inner
+        adapter = session.adapter()
+        session.keys()
+        crypto, keys = Crypto(adapter, inner._crypto.secret), inner._evaluation_keys
+        columns = {name: u.columns for name, (_, u) in adapter.places.items()}
+        rng = np.random.default_rng(0)
+        inputs = [
+            (modules, rng.standard_normal((self.asked.tokens, columns[modules[0]]))) for modules in self.asked.calls
+        ]
+        here, piped = Servers(folder, keys), Piped(folder, keys)
+
+        def every(ask: Callable[[tuple[str, ...], Any], Any]) -> Callable[[], None]:
+            def work() -> None:
+                for modules, x in inputs:
+                    ask(modules, x)
+
+            return work
+
+        ways = (
+            (self.one, every(lambda modules, x: update(adapter, crypto, here, modules, x)), None),
+            (self.two, every(lambda modules, x: update(adapter, crypto, piped, modules, x)), piped.pid),
+            (self.http, every(session.updates), pid),
+        )
+        for _, work, _ in ways * 3:
+            work()
+        for _ in range(rounds):
+            for times, work, server in ways:
+                times.take(work, server)
+        piped.close()
+
+
+def measured(folder: Path, rounds: int) -> list[Measured]:
+    """Each request in all three ways."""
     llama(folder)
     service = folder / "service"
     build(service)
@@ -163,60 +237,42 @@ def measured(folder: Path, rounds: int) -> list[tuple[Asked, Times, Times]]:
         token = process.token("alice")
         for asked in REQUESTS:
             with Session(process.url, token, model=asked.model) as session:
-                direct = Direct(service / asked.model, session)
-                columns = {name: u.columns for name, (_, u) in direct.adapter.places.items()}
-                rng = np.random.default_rng(0)
-                inputs = [rng.standard_normal((asked.tokens, columns[modules[0]])) for modules in asked.calls]
-
-                def over_http(session: Session = session, asked: Asked = asked, inputs: list[Any] = inputs) -> None:
-                    for modules, x in zip(asked.calls, inputs, strict=True):
-                        session.updates(modules, x)
-
-                def directly(direct: Direct = direct, asked: Asked = asked, inputs: list[Any] = inputs) -> None:
-                    for modules, x in zip(asked.calls, inputs, strict=True):
-                        direct.update(modules, x)
-
-                one, other = Times(), Times()
-                for _ in range(3):
-                    directly()
-                    over_http()
-                for _ in range(rounds):
-                    one.take(directly, None)
-                    other.take(over_http, process.process.pid)
-                found.append((asked, one, other))
+                found.append(Measured(asked))
+                found[-1].take(service / asked.model, session, process.process.pid, rounds)
     finally:
         process.stop()
         process.close()
     return found
 
 
-def rows(found: list[tuple[Asked, Times, Times]]) -> list[list[str]]:
+def rows(found: list[Measured]) -> list[list[str]]:
     """The figures, the first row their heads."""
     out = [
         [
             "request",
             "tokens",
-            "directly, CPU ms",
+            "one process, CPU ms",
+            "two",
             "over HTTP",
             "client",
             "service",
-            "HTTP adds",
-            "clock: directly, ms",
+            "HTTP adds to two",
+            "to one",
+            "clock: one process, ms",
+            "two",
             "over HTTP",
         ]
     ]
-    for asked, one, other in found:
+    for it in found:
         out.append(
             [
-                asked.name,
-                str(asked.tokens),
-                f"{1e3 * one.cpu:.1f}",
-                f"{1e3 * other.cpu:.1f}",
-                f"{1e3 * min(other.client):.1f}",
-                f"{1e3 * min(other.server):.1f}",
-                f"{100 * (other.cpu / one.cpu - 1):.0f} %",
-                f"{1e3 * statistics.median(one.clock):.1f}",
-                f"{1e3 * statistics.median(other.clock):.1f}",
+                it.asked.name,
+                str(it.asked.tokens),
+                *(f"{1e3 * times.cpu:.1f}" for times in (it.one, it.two, it.http)),
+                f"{1e3 * min(it.http.client):.1f}",
+                f"{1e3 * min(it.http.server):.1f}",
+                *(f"{100 * (it.http.cpu / times.cpu - 1):.0f} %" for times in (it.two, it.one)),
+                *(f"{1e3 * statistics.median(times.clock):.1f}" for times in (it.one, it.two, it.http)),
             ]
         )
     return out
