@@ -33,6 +33,9 @@ from slotlang_runtime.wire import pack
 
 SEVERAL = 4
 """Ciphertexts of the calls that are measured."""
+FAR_BYTES = {"encode_constant": 1 << 25, "save_ciphertext": 1 << 21, "save_part": 1 << 21, "save_cut": 1 << 21}
+"""Primitives that take little more than the time of the memory, as the nearer caches do not hold weights when they are
+encoded, nor results when they are written: bytes of a polynomial for each of those in a call."""
 FEW, MANY = 1, 9
 """Ciphertexts of the calls of a small ring, whose difference says what a call takes without any."""
 CUT = 7, 1
@@ -66,6 +69,11 @@ def call_of(primitive: str, count: int) -> str:
 def fewer(primitive: str) -> str:
     """Name of a primitive with few slots while it is measured."""
     return f"{primitive} of few slots"
+
+
+def several(primitive: str, degree: int, primes: int) -> int:
+    """Ciphertexts (plaintexts) of the calls that are measured."""
+    return max(SEVERAL, FAR_BYTES.get(primitive, 0) // (8 * degree * primes))
 
 
 def is_call(name: str) -> bool:
@@ -132,7 +140,7 @@ class RequestSamples:
         self.engine = ResidueEngine if kernel == "compiled" else SealEngine
 
     def samples(self, primes: tuple[int, ...], counts: tuple[int, ...] = (SEVERAL,)) -> Iterator[Sample]:
-        """Every call with so many ciphertexts, at every number of primes."""
+        """Every call with so many ciphertexts, at every number of primes: ``SEVERAL`` stands for ``several``."""
         for k in primes:
             bits = (*self.bits[:k], self.bits[-1])
             parameters = Parameters(self.degree, bits, (round(math.log2(SCALE)),))
@@ -146,11 +154,13 @@ class RequestSamples:
 
     def _at(self, parameters: Parameters, secret: SecretKey, count: int) -> Iterator[Sample]:
         def sample(primitive: str, action: Callable[[], object]) -> Sample:
-            return Sample(call_of(primitive, count), self.degree, len(parameters.prime_bits) - 1, 1, lambda _: action())
+            return Sample(call_of(primitive, count), self.degree, primes, 1, lambda _: action())
 
-        def made(sent: _Sent, plains: Any = None) -> Module:
-            return sending_module(parameters, self.kernel, count, sent, plains)
+        def made(sent: _Sent, plains: Any = None, primitive: str = "") -> Module:
+            number = several(primitive, self.degree, primes) if count == SEVERAL else count
+            return sending_module(parameters, self.kernel, number, sent, plains)
 
+        primes = len(parameters.prime_bits) - 1
         x = np.ones(1)
         few = self.degree // 2 // FEWER
         for name, values in (("send_real", self.real), ("send_complex", self.both)):
@@ -162,31 +172,37 @@ class RequestSamples:
             "receive_part": _Sent(self.both, "re"),
             "receive_precise": _Sent(self.both, "re", masked=True, precise=True),
         }
-        if len(parameters.prime_bits) == 2:
+        saved = {"receive": "save_ciphertext", "receive_part": "save_part", "receive_cut": "save_cut"}
+        if primes == 1:
             received["receive_cut"] = _Sent(self.both, "re")
-        for name, sent in received.items():
-            module = made(sent)
-            if name == "receive_cut":
-                module = replace(module, parameters=replace(parameters, cut=CUT))
+
+        def receiving(name: str, primitive: str = "") -> Module:
+            module = made(received[name], primitive=primitive)
+            return replace(module, parameters=replace(parameters, cut=CUT)) if name == "receive_cut" else module
+
+        far: dict[Any, Any] = {}
+        for name in received:
+            module = receiving(name)
             client, server = Client(module, secret), self._server(module)
             keys = EvaluationKeys.from_bytes(client.evaluation_keys())
             upload = client.encrypt(x=x)
             loaded = {("Y", j): cipher for (_, j), cipher in server.load(upload).items()}
 
-            def save(server: Server = server, loaded: Mapping[Any, Any] = loaded, module: Module = module) -> bytes:
-                return pack("results", module_label(module), server.engine.save(dict(loaded)))
+            def save(server: Server, loaded: Mapping[Any, Any]) -> bytes:
+                return pack("results", module_label(server.weights.module), server.engine.save(dict(loaded)))
 
-            results = save()
-            yield sample(name, partial(client.decrypt, results))
+            yield sample(name, partial(client.decrypt, save(server, loaded)))
             if name == "receive":
                 yield sample("load_input", partial(server.load, upload))
                 yield sample("return_result", partial(server.compute, server.load(upload), keys))
                 yield sample(COLLECT, partial(module.collect, dict.fromkeys(loaded, self.both)))
-                yield sample("save_ciphertext", save)
-            elif name == "receive_part":
-                yield sample("save_part", save)
-            elif name == "receive_cut":
-                yield sample("save_cut", save)
+            if name in saved:
+                others = receiving(name, saved[name])
+                server = self._server(others)
+                if not far:
+                    inputs = server.load(Client(others, secret).encrypt(x=x))
+                    far = {("Y", j): cipher for (_, j), cipher in inputs.items()}
+                yield sample(saved[name], partial(save, server, far))
         for name, precise in (("mask_slots", False), ("mask_precise", True)):
             module = made(_Sent(self.both, "re", masked=True, precise=precise))
             if precise:
@@ -199,7 +215,7 @@ class RequestSamples:
             plains |= {name: values, fewer(name): values[:few]}
         for name, content in plains.items():
             slots = np.size(content) if np.ndim(content) else self.degree // 2
-            module = made(_Sent(self.both[:slots]), content)
+            module = made(_Sent(self.both[:slots]), content, name)
             yield sample(name, partial(self.engine.encode, module, Ring(parameters, module.slots), {}))
 
 
@@ -216,7 +232,8 @@ def split(
         for primitive in primitives:
             times = calls[call_of(primitive, SEVERAL)]
             found[primitive] = {
-                k: max((seconds - fixed[name]) / SEVERAL - besides, 0.0) for k, seconds in times.items()
+                k: max((seconds - fixed[name]) / several(primitive, 2 * slots, k) - besides, 0.0)
+                for k, seconds in times.items()
             }
     for primitive in BESIDE_SLOTS:
         whole, few = (calls[call_of(name, SEVERAL)] for name in (primitive, fewer(primitive)))

@@ -20,6 +20,7 @@ from slotlang.run.request_samples import (
     fewer,
     fixed_of,
     is_call,
+    several,
     split,
 )
 
@@ -29,6 +30,7 @@ COLLECTING = 5e-4
 BLOCK = 1e-4
 """Seconds of 256 slots."""
 SLOTS = 2048
+PRIMES = 3
 
 
 def times(count: int, slots: int = SLOTS) -> dict[str, float]:
@@ -37,7 +39,8 @@ def times(count: int, slots: int = SLOTS) -> dict[str, float]:
     for call, primitives in FIXED.items():
         for primitive in primitives:
             each = EACH[primitive] + COLLECTING * (call == "request_decrypt")
-            found[call_of(primitive, count)] = CALL[call] + count * each
+            number = several(primitive, 2 * SLOTS, PRIMES) if count == SEVERAL else count
+            found[call_of(primitive, count)] = CALL[call] + number * each
             if primitive in BESIDE_SLOTS:
                 found[call_of(primitive, count)] += count * BLOCK * slots / SLOT_BLOCK
                 few = each + BLOCK * slots / FEWER / SLOT_BLOCK
@@ -48,18 +51,30 @@ def times(count: int, slots: int = SLOTS) -> dict[str, float]:
 def test_times_of_calls_are_taken_apart() -> None:
     fixed = fixed_of(times(FEW) | times(MANY))
     assert fixed == pytest.approx(CALL)
-    found = split({name: {3: seconds} for name, seconds in times(SEVERAL).items()}, fixed, SLOTS)
+    found = split({name: {PRIMES: seconds} for name, seconds in times(SEVERAL).items()}, fixed, SLOTS)
     assert found[COLLECT] == {SLOTS: pytest.approx(COLLECTING)}
     assert {name: found[name] for name in CALL} == {name: {1: pytest.approx(seconds)} for name, seconds in CALL.items()}
-    assert {name: found[name] for name in EACH} == {name: {3: pytest.approx(seconds)} for name, seconds in EACH.items()}
+    assert {name: found[name] for name in EACH} == {
+        name: {PRIMES: pytest.approx(seconds)} for name, seconds in EACH.items()
+    }
     for name in BESIDE_SLOTS:
-        assert found[f"{name}_slots"] == {3: pytest.approx(BLOCK)}
+        assert found[f"{name}_slots"] == {PRIMES: pytest.approx(BLOCK)}
     assert set(found) <= set(PRIMITIVES)
 
 
 def test_names_of_calls_are_told_from_names_of_sums() -> None:
     assert all(map(is_call, times(SEVERAL)))
     assert not any(map(is_call, ["dot of 4", "sum of 1 rotation", "receive", "receive of many"]))
+
+
+def test_calls_on_the_memory_have_more_than_the_caches_hold() -> None:
+    assert {several(name, 4096, 1) for name in EACH if not name.startswith(("save", "encode_constant"))} == {SEVERAL}
+    for name in ("save_ciphertext", "save_part", "save_cut"):
+        for primes in (1, 2, 8):
+            # of two polynomials
+            assert 2 * several(name, 4096, primes) * 8 * 4096 * primes >= 1 << 22
+        assert several(name, 32768, 8) == SEVERAL
+    assert several("encode_constant", 4096, 1) * 8 * 4096 == 1 << 25
 
 
 def test_a_call_is_counted_once() -> None:
