@@ -33,7 +33,7 @@ from slotlang.diagnostics import SlotError
 from slotlang.emit.loaded import load_module
 from slotlang.proof.certificate import certificate
 from slotlang.recheck import recheck
-from slotlang.service.manifest import Manifest
+from slotlang.service.manifest import File, Manifest
 from slotlang.source import Source
 from slotlang.validation.check import check_module
 from slotlang_runtime import Client, EvaluationKeys, Gates, SecretKey, Server, Weights
@@ -246,11 +246,14 @@ def test_an_edited_program_is_made_anew(folder: Path, work: Work, built: Built) 
 
 
 def test_a_program_that_lies_is_not_run(folder: Path, work: Work, built: Built) -> None:
-    # whoever edits it can edit the hash in build.json too
+    # whoever edits it can edit the hashes in build.json too
     path, state = folder / built.manifest.programs[0].file.path, folder / "build.json"
-    old = hashlib.sha256(path.read_bytes()).hexdigest()
     path.write_text(path.read_text() + "\nraise SystemExit('executed')\n")
-    state.write_text(state.read_text().replace(old, hashlib.sha256(path.read_bytes()).hexdigest()))
+    values = json.loads(state.read_text())
+    values["programs"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    rest = {name: value for name, value in values.items() if name not in ("schema", "sha256")}
+    values["sha256"] = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    state.write_text(json.dumps(values))
     (folder / built.manifest.groups[0].weights.path).unlink()
     with pytest.raises(SlotError, match="SL745"):
         build(work, folder, "tiny")
@@ -277,7 +280,72 @@ def test_a_folder_of_another_version(folder: Path, work: Work) -> None:
     assert files_of(folder) == before
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "slotlang.adapter.build/1", "made_with": {}}'])
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_certificate_that_is_not_whole_is_made_anew(folder: Path, work: Work, built: Built, missing: bool) -> None:
+    place = built.manifest.programs[0].certificate
+    assert place is not None
+    path = folder / place
+    content = path.read_bytes()
+    if missing:
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1])
+    assert build(work, folder, "tiny").manifest == built.manifest
+    assert path.read_bytes() == content
+
+
+def test_a_certificate_that_can_not_be_written_ends_the_build(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Folder.write
+
+    def full(self: Folder, name: str, data: bytes) -> File:
+        if name.startswith("programs/") and name.endswith(".json"):
+            raise self.unwritable(OSError(28, "No space left on device", name))
+        return write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", full)
+    refusal("SL004", lambda: build(work, tmp_path / "tiny", "tiny"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("programs",), 5),
+        (("programs", 0), {}),
+        (("programs", 0, "verdict"), "unknown"),
+        (("programs", 0, "predicted", "request_ms"), 10**400),
+        (("groups",), []),
+        (("groups", "0"), {}),
+        (("groups", "0", "file"), "\ud800"),
+        (("groups", "0", "plaintexts"), "8"),
+        (("groups", "0", "compact"), {}),
+        (("keys",), {}),
+        (("keys", "levels"), {}),
+        (("parameters", "prime_bits", 0), 40),
+    ],
+)
+def test_a_state_of_which_a_part_was_changed(
+    folder: Path, work: Work, place: tuple[str | int, ...], value: object
+) -> None:
+    path = folder / "build.json"
+    values = part = json.loads(path.read_text())
+    for name in place[:-1]:
+        part = part[name]
+    assert part[place[-1]] != value
+    part[place[-1]] = value
+    path.write_text(json.dumps(values))
+    refusal("SL552", lambda: build(work, folder, "tiny"))
+
+
+def nested(depth: int) -> str:
+    """A state with a list in a list, and so on."""
+    return '{"schema": ' + "[" * depth + "]" * depth + "}"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"schema": "slotlang.adapter.build/1", "made_with": {}}', nested(100_000)]
+)
 def test_a_damaged_state(folder: Path, work: Work, content: str) -> None:
     (folder / "build.json").write_text(content)
     with pytest.raises(SlotError, match=r"SL55[12]"):

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,8 +137,10 @@ class _Build:
 
     def _programs_hold(self) -> bool:
         """Whether an earlier build chose programs that are there, whole."""
-        files = [File(program["file"], program["sha256"]) for program in self.state.programs]
-        return len(files) == len(self.work.by_shape) and all(map(self.folder.holds, files))
+        programs = self.state.programs
+        files = [File(program["file"], program["sha256"]) for program in programs]
+        files += [File(program["certificate"], program["proof"]) for program in programs if program["certificate"]]
+        return len(programs) == len(self.work.by_shape) and all(map(self.folder.holds, files))
 
     def _module(self, name: str) -> Module:
         """A program's module. One that this process did not emit is checked before any of it runs. Raises SL552 for one
@@ -199,12 +202,12 @@ class _Build:
     def _written(self, name: str, shape: GroupShape, lowered: Lowered) -> dict[str, Any]:
         """A program's files, and what the manifest says of it."""
         file = self.folder.write(f"programs/{name}-{self.state.key[:8]}.py", lowered.text.encode())
-        proof: str | None = f"programs/{name}-{self.state.key[:8]}.json"
-        try:
-            self.folder.write(str(proof), certificate(lowered.plan.program, lowered.report).encode())
-        except SlotError:
-            # a goal is too large to be re-checked
-            proof = None
+        text: str | None = None
+        # where a goal is too large to be re-checked, there is none
+        with suppress(SlotError):
+            text = certificate(lowered.plan.program, lowered.report)
+        place = f"programs/{name}-{self.state.key[:8]}.json"
+        proof = None if text is None else self.folder.write(place, text.encode())
         made = lowered.plan
         times, p, counts = made.predicted(self.work.profile), made.parameters, made.counts
         compact = compact_form(made, self.work.profile)
@@ -212,7 +215,8 @@ class _Build:
             "id": name,
             "file": file.path,
             "sha256": file.sha256,
-            "certificate": proof,
+            "certificate": None if proof is None else proof.path,
+            "proof": None if proof is None else proof.sha256,
             "verdict": lowered.report.status if lowered.validation.proved else "unknown",
             "range": lowered.range.status,
             "predicted": {

@@ -1,8 +1,8 @@
 """The folder that a build writes: what is done, so that a build that was stopped goes on, and nothing twice.
 
-``build.json`` says what is built and which files are whole; ``manifest.json`` is there when all are. Every file is
-written through a temporary one. Names of files carry a part of the build's key: those of an older build stay until the
-new manifest is there.
+``build.json`` says what is built and which files are whole, with a hash of what it says; ``manifest.json`` is there
+when all are. Every file is written through a temporary one. Names of files carry a part of the build's key: those of an
+older build stay until the new manifest is there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from slotlang.files import open_regular, read_regular, write_whole
 from slotlang.service import manifest
 from slotlang.service.manifest import File
 
-SCHEMA: Final = "slotlang.adapter.build/1"
+SCHEMA: Final = "slotlang.adapter.build/2"
 STATE: Final = "build.json"
 MOST_BYTES: Final = 1 << 26
 
@@ -92,8 +92,10 @@ class Folder:
             values = json.loads(read_regular(path, MOST_BYTES))
             schema, theirs = values.pop("schema"), values["made_with"]
             other = schema != SCHEMA or theirs != dict(made_with)
+            if not other and values.pop("sha256") != _hash(values):
+                raise ValueError("damaged")
             found = None if other else State(**values)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise error("SL552", f"{path} is not what a build wrote", hint=hint, file=str(path)) from None
         if found is None:
             names = sorted({*theirs, *made_with}) if isinstance(theirs, dict) else []
@@ -107,7 +109,9 @@ class Folder:
 
     def save(self, state: State) -> None:
         """Write what is done."""
-        self.write(STATE, json.dumps({"schema": SCHEMA, **asdict(state)}, indent=1).encode() + b"\n")
+        values = asdict(state)
+        whole = {"schema": SCHEMA, "sha256": _hash(values), **values}
+        self.write(STATE, json.dumps(whole, indent=1).encode() + b"\n")
 
     def write(self, name: str, data: bytes) -> File:
         """A whole file of the folder, and what it is known by."""
@@ -134,6 +138,11 @@ class Folder:
         for path in [*self.path.iterdir(), *(self.path / "programs").iterdir(), *(self.path / "weights").iterdir()]:
             if path.is_file() and path.relative_to(self.path).as_posix() not in kept:
                 path.unlink(missing_ok=True)
+
+
+def _hash(values: Mapping[str, Any]) -> str:
+    """A hash of plain data: what is read again is what was written."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _foreign(path: Path, why: str) -> Exception:
