@@ -72,7 +72,11 @@ class Gates:
             if kinds[name] not in _KINDS or record is None or len(record) != size * np.dtype(kinds[name]).itemsize:
                 raise wrong
             arrays[name] = np.frombuffer(record, kinds[name]).astype(np.float64).reshape(shape)
-        exponents = {name: np.asarray(values) for name, values in equalize.items()}
+        try:
+            exponents = {name: np.asarray(values) for name, values in equalize.items()}
+        except ValueError:
+            # lists that are no array
+            raise wrong from None
         return cls(module, **({"equalize": exponents} if exponents else {}), **arrays)
 
     def to_bytes(self) -> bytes:

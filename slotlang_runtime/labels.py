@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +64,7 @@ def check_limits(box: Box, module: Module) -> None:
         if not isinstance(given, list) or len(given) != 2:
             raise Rejected(f"these inputs do not say how large {name} may be", DAMAGED_BYTES)
         for value, ours, what in zip(given, (limit.norm, limit.entry), ("norms", "elements"), strict=True):
-            number = type(value) in (int, float)
+            number = _is_number(value)
             if not (number and 0 <= value <= ours) and not (value is None and ours == math.inf):
                 shown, allowed = "any size" if value is None else "?", f"{ours:.6g}"
                 if number:
@@ -120,11 +121,15 @@ def grown_errors(box: Box, module: Module) -> dict[str, float]:
     Raises Rejected where that is not a number from 1."""
     given = box.label.get("grown", {})
     if not isinstance(given, dict) or not all(
-        name in module.results and type(times) in (int, float) and 1 <= times < math.inf
-        for name, times in given.items()
+        name in module.results and _is_number(times) and 1 <= times < math.inf for name, times in given.items()
     ):
         raise Rejected(f"these {box.kind} do not say how much larger errors are than promised", DAMAGED_BYTES)
     return given
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value of JSON, whose whole numbers have any size, is one that a double holds."""
+    return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
 
 
 def _short(value: Any) -> str:

@@ -34,6 +34,8 @@ _LIMIT = 1 << 36
 _LABEL_LIMIT = 1 << 20
 _OUTER = ("requests", "answer")
 """Kinds in which records that are containers count by their heads."""
+_MOST, _MOST_OUTER = 1 << 18, 1 << 12
+"""Records of a container, and of one of these kinds. An empty record takes ten times as much memory as bytes."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class Box:
     def exactly(self, names: Iterable[str]) -> list[memoryview | None]:
         """The records of these names, in this order; Rejected when one is missing, or there are others."""
         wanted = list(names)
+        known = set(wanted)
         for name in self.records:
-            if name not in set(wanted):
+            if name not in known:
                 raise Rejected(f"unexpected {name[:60]} among these {self.kind}", DAMAGED_BYTES)
         for name in wanted:
             if name not in self.records:
@@ -63,6 +66,7 @@ def _dumped(label: Label) -> bytes:
 def pack(kind: str, label: Label, records: Records) -> bytes:
     """A container of records that belong to what the label says."""
     text = _dumped(label)
+    assert len(records) <= _most(kind), "a container has too many records"
     pieces: list[bytes | memoryview] = [struct.pack("<I", len(text)), text, struct.pack("<I", len(records))]
     for name, data in records.items():
         key, content = name.encode(), b"" if data is None else data
@@ -103,7 +107,7 @@ def unpack(kind: str, data: Any) -> Box:
         raise Rejected(f"these {kind} are damaged: the checksum does not match", DAMAGED_BYTES)
     try:
         label, at = _label(body)
-        records, at = _records(body, at)
+        records, at = _records(body, at, _most(kind))
     except (struct.error, ValueError, RecursionError):
         raise Rejected(f"these {kind} are damaged", DAMAGED_BYTES) from None
     if at != len(body):
@@ -149,10 +153,15 @@ def _containers(body: memoryview) -> list[tuple[int, int]]:
     """Where the records are that are containers; none where the records can't be read."""
     try:
         (size,) = struct.unpack_from("<I", body)
-        spans = [span for _, span in _walked(body, 4 + size) if span is not None]
+        spans = [span for _, span in _walked(body, 4 + size, _MOST_OUTER) if span is not None]
     except (struct.error, ValueError):
         return []
     return [(start, end) for start, end in spans if _is_container(body[start:end])]
+
+
+def _most(kind: str) -> int:
+    """How many records a container of a kind has at most."""
+    return _MOST_OUTER if kind in _OUTER else _MOST
 
 
 def _label(body: memoryview) -> tuple[dict[str, Any], int]:
@@ -161,13 +170,15 @@ def _label(body: memoryview) -> tuple[dict[str, Any], int]:
     label = json.loads(text) if size <= _LABEL_LIMIT else None
     if not isinstance(label, dict) or _dumped(label) != text:
         raise ValueError("not a label")
+    # messages name what it says: half of a character is an escape in JSON, and no text
+    json.dumps(label, ensure_ascii=False).encode()
     return label, 4 + size
 
 
-def _records(body: memoryview, at: int) -> tuple[dict[str, memoryview | None], int]:
+def _records(body: memoryview, at: int, most: int) -> tuple[dict[str, memoryview | None], int]:
     records: dict[str, memoryview | None] = {}
     end = at + 4
-    for key, span in _walked(body, at):
+    for key, span in _walked(body, at, most):
         name = bytes(body[key]).decode()
         if name in records:
             raise ValueError("a record twice")
@@ -176,9 +187,12 @@ def _records(body: memoryview, at: int) -> tuple[dict[str, memoryview | None], i
     return records, end
 
 
-def _walked(body: memoryview, at: int) -> Iterator[tuple[slice, tuple[int, int] | None]]:
-    """Where names of records and their contents stand, from their number on; None for no content."""
+def _walked(body: memoryview, at: int, most: int) -> Iterator[tuple[slice, tuple[int, int] | None]]:
+    """Where names of records and their contents stand, from their number on; None for no content. Raises ValueError for
+    more than ``most`` of them."""
     (count,) = struct.unpack_from("<I", body, at)
+    if count > most:
+        raise ValueError("too many records")
     at += 4
     for _ in range(count):
         key_size, size = struct.unpack_from("<HQ", body, at)

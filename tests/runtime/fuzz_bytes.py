@@ -82,6 +82,8 @@ def labels(kind: str, data: bytes, rng: random.Random) -> Iterator[tuple[str, by
     """Labels that say something else, or are none."""
     box = unpack(kind, data)
     values = [None, True, 0, -1, 3.5, 1 << 70, "", "x" * 2000, [], [0] * 9, {}, [[]], "4096", [36, 36], 8192]
+    # more than a double holds, where numbers stand, and half of a character
+    values += [{"x": [10**400] * 2}, {"y": 10**400}, {"x": [[0], 0]}, 10**400, "\ud800"]
     while True:
         label = dict(box.label)
         name = rng.choice(list(label))

@@ -8,7 +8,7 @@ import pytest
 
 from slotlang_runtime.checksums import checksum
 from slotlang_runtime.errors import Rejected
-from slotlang_runtime.wire import check_inside, pack, unpack
+from slotlang_runtime.wire import Box, check_inside, pack, unpack
 
 HEAD = 48
 INNER = pack("inputs", {"upload": "x"}, {"0": bytes(range(200)), "1": None})
@@ -17,10 +17,10 @@ LABEL = {"items": [1, 2]}
 
 def body_of(label: bytes, records: list[tuple[bytes, bytes]], contents: list[bytes]) -> bytes:
     """What follows the head, as docs/bytes.md has it; ``contents``: what stands in the place of each record's."""
-    out = struct.pack("<I", len(label)) + label + struct.pack("<I", len(records))
+    pieces = [struct.pack("<I", len(label)) + label + struct.pack("<I", len(records))]
     for (name, data), content in zip(records, contents, strict=True):
-        out += struct.pack("<HQ", len(name), len(data)) + name + content
-    return out
+        pieces += [struct.pack("<HQ", len(name), len(data)) + name, content]
+    return b"".join(pieces)
 
 
 @pytest.mark.parametrize("kind", ["requests", "answer"])
@@ -71,3 +71,64 @@ def test_lengths_that_lead_out_of_the_bytes_are_refused(cut: int) -> None:
         sealed = struct.pack("<8s16sQ16s", b"SLOTBOX5", b"requests", len(bad), checksum(bad)) + bad
         with pytest.raises(Rejected):
             unpack("requests", bytes(sealed))
+
+
+def sealed(kind: str, body: bytes) -> bytes:
+    """A container of a body of which no record is a container."""
+    return struct.pack("<8s16sQ16s", b"SLOTBOX5", kind.encode(), len(body), checksum(body)) + body
+
+
+@pytest.mark.parametrize("text", [b'"\\ud800"', b'["\\udc00"]', b'{"\\ud800":1}'])
+def test_half_of_a_character_is_no_text_of_a_label(text: bytes) -> None:
+    # a message that named it could not be sent
+    label = b'{"items":' + text + b"}"
+    with pytest.raises(Rejected, match="damaged"):
+        unpack("inputs", sealed("inputs", body_of(label, [], [])))
+    label = b'{"items":"\\ud83d\\ude00"}'
+    assert unpack("inputs", sealed("inputs", body_of(label, [], []))).label == {"items": "\U0001f600"}
+
+
+@pytest.mark.parametrize(("kind", "most"), [("requests", 1 << 12), ("answer", 1 << 12), ("inputs", 1 << 18)])
+def test_more_records_than_there_can_be_are_refused(kind: str, most: int) -> None:
+    names = [b"%06d" % number for number in range(most + 1)]
+    empty = [(name, b"") for name in names]
+    assert len(unpack(kind, sealed(kind, body_of(b"{}", empty[1:], [b""] * most))).records) == most
+    with pytest.raises(Rejected, match="damaged"):
+        unpack(kind, sealed(kind, body_of(b"{}", empty, [b""] * len(empty))))
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_request_of_many_records_is_not_walked_through(checked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither before its checksum is checked, nor after that."""
+    walked = list[int]()
+
+    def counted(form: str, *given: object) -> tuple[int, ...]:
+        walked.append(struct.calcsize(form))
+        return unpack_from(form, *given)  # type: ignore[arg-type]
+
+    unpack_from = struct.unpack_from
+    data = sealed("requests", body_of(b"{}", [(b"", b"")] * 100_000, [b""] * 100_000))
+    if not checked:
+        data = data[:-1] + b"\x01"
+    monkeypatch.setattr(struct, "unpack_from", counted)
+    with pytest.raises(Rejected):
+        unpack("requests", data)
+    assert len(walked) < 10
+
+
+class Name(str):
+    """A name that counts how often it is looked up."""
+
+    lookups = 0
+
+    def __hash__(self) -> int:
+        Name.lookups += 1
+        return super().__hash__()
+
+
+def test_records_are_looked_up_once_each() -> None:
+    names = [Name(number) for number in range(500)]
+    box = Box("inputs", {}, dict.fromkeys(map(str, names)))
+    Name.lookups = 0
+    assert box.exactly(names) == [None] * 500
+    assert 500 <= Name.lookups <= 5 * 500

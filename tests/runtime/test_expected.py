@@ -139,14 +139,14 @@ def test_the_second_encoding_and_bytes_say_so_too() -> None:
     again = Weights.from_bytes(module, large.to_bytes())
     assert again.grown == large.grown and large.grown
     assert not encoded(module, {"s": 1.0})[1]
-    for grown in ({"y": 0.5}, {"z": 4.0}, {"y": "4"}, [4.0], {"y": float("inf")}):
+    for grown in ({"y": 0.5}, {"z": 4.0}, {"y": "4"}, [4.0], {"y": float("inf")}, {"y": 10**400}):
         with pytest.raises(Rejected):
             Weights.from_bytes(module, relabeled("weights", large.to_bytes(), grown=grown))
 
 
 def test_a_label_of_results_is_checked() -> None:
     world = World(PAIRS, ROOMY)
-    for grown in ({"y": 0.5}, {"z": 4.0}, {"y": True}, 4.0):
+    for grown in ({"y": 0.5}, {"z": 4.0}, {"y": True}, 4.0, {"y": 10**400}):
         with pytest.raises(Rejected) as refused:
             world.client.decrypt(relabeled("results", world.answer().data, grown=grown))
         assert refused.value.code == "SL543"

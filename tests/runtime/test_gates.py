@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from served import RANK, SCALING, TOKENS, D, in_blocks
+from worlds import relabeled
 
 from slotlang.api import load, loads, lower
 from slotlang.emit.loaded import load_module
@@ -166,6 +167,8 @@ def test_bytes_hold_the_weights_exactly(world: World) -> None:
         Gates.from_bytes(module(), data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(Rejected, match="expected gates"):
         Gates.from_bytes(module(), world.server.weights.to_bytes())
+    with pytest.raises(Rejected, match="do not say what they hold"):
+        Gates.from_bytes(module(), relabeled("gates", data, equalize={"x": [[0], 0]}))
     with pytest.raises(Rejected, match="equalized otherwise"):
         Server(world.server.weights, gates=kept)
 
