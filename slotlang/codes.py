@@ -695,7 +695,11 @@ Something else listens at this address, or it speaks another version of the prot
     "SL582": """The file of a secret key can't be used.
 
 Whoever reads it can decrypt. So it has to be a regular file of your own that nobody else may read or write (mode 0600);
-`chmod 600 FILE` makes it so. It is made when it is not there.""",
+`chmod 600 FILE` makes it so. It is made when it is not there.
+
+A key belongs to a ring, and the next version of an adapter may have another one: `adapter build` chooses primes by the
+weights. `slotlang client keys URL --secret FILE --rotate` makes new keys in the place of the present ones. Where the
+file serves another adapter too, name a new file for this one.""",
     "SL583": """A model and a service do not fit together.
 
 `attach` replaces the updates of modules that the service has, found in the model by their names. The message says which

@@ -19,6 +19,7 @@ from slotlang_runtime.exchange import Wire, answer_to_seal, check_wire, upload_f
 from slotlang_runtime.gates import Gates
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.labels import check_label, check_limits, inputs_label, module_label
+from slotlang_runtime.module import Module
 from slotlang_runtime.weights import Weights
 from slotlang_runtime.wire import Box, pack, unpack
 
@@ -104,7 +105,7 @@ class Server:
     def compute(self, inputs: Ciphertexts, keys: EvaluationKeys, team: Team | None = None) -> tuple[Evaluated, float]:
         """Evaluate on loaded inputs, and hide what is not part of the results; with the seconds this took. Raises
         Rejected."""
-        keys.check(self.module)
+        _check_keys(keys, self.module)
         # an evaluation takes its inputs out of the dict, so that each can go after its last use
         evaluated, seconds, _ = self._compute(dict(inputs), keys, team)
         return evaluated, seconds
@@ -129,13 +130,13 @@ class Server:
     ) -> Answer:
         """The encrypted results of a client's encrypted inputs. ``team``: one that the engine of the weights made, and
         whose helpers share the work. ``ranks``: as ``weights_for`` takes them. Raises Rejected."""
-        keys.check(self.module)
+        _check_keys(keys, self.module)
         return self.evaluate_with(self.weights_for(ranks), upload, keys, team)
 
     def evaluate_with(self, weights: Weights, upload: bytes, keys: EvaluationKeys, team: Team | None = None) -> Answer:
         """``evaluate`` with what ``weights_for`` gave, so that many evaluations ask for it once. ``team``: one that the
         engine of these weights made. Raises Rejected."""
-        keys.check(self.module)
+        _check_keys(keys, self.module)
         start = time.perf_counter()
         box = self._opened(upload)
         inputs = self._load(box, weights.engine)
@@ -182,3 +183,14 @@ class Server:
             answers.append(self.evaluate_with(weights, upload, keys))
             done(len(answers))
         return answers
+
+
+def _check_keys(keys: EvaluationKeys, module: Module) -> None:
+    """Raise Rejected for what are not keys of a program."""
+    if not isinstance(keys, EvaluationKeys):
+        raise Rejected(
+            f"keys are {type(keys).__name__}, not EvaluationKeys",
+            BYTES_OF_ANOTHER,
+            "EvaluationKeys.from_bytes reads the bytes of a client",
+        )
+    keys.check(module)

@@ -22,6 +22,7 @@ from slotlang.adapter.building.text import text as text_of
 from slotlang.api import load, loads, lower
 from slotlang.emit.loaded import load_module
 from slotlang.meaning.program import Program as BoundProgram
+from slotlang.planning.target import Target
 from slotlang.service.manifest import File, Group, Keys, LoraUpdate, Manifest, Program, Source
 from slotlang.service.tokens import Tokens
 from slotlang_runtime import Gates, SecretKey, Weights
@@ -33,8 +34,9 @@ SCALING = 0.5
 
 
 @cache
-def _program(blocks: bool = False) -> tuple[str, Module]:
-    text = lower(in_blocks() if blocks else load(str(ROOT / "programs/rank_complex.slot"), SIZES)).text
+def _program(blocks: bool = False, precision: float | None = None) -> tuple[str, Module]:
+    program = in_blocks() if blocks else load(str(ROOT / "programs/rank_complex.slot"), SIZES)
+    text = lower(program, target=Target(precision=precision)).text
     return text, load_module(text)
 
 
@@ -62,11 +64,17 @@ LAYERS = ("layers.0.q_proj", "layers.0.v_proj", "layers.1.q_proj")
 
 
 def build(
-    folder: Path, name: str = "tiny", *, layers: tuple[str, ...] = LAYERS, seed: int = 0, gates: bool = False
+    folder: Path,
+    name: str = "tiny",
+    *,
+    layers: tuple[str, ...] = LAYERS,
+    seed: int = 0,
+    gates: bool = False,
+    precision: float | None = None,
 ) -> Manifest:
     """Write a built adapter with one group for each layer, of one program. ``gates``: requests may choose ranks, which
-    lie in two blocks."""
-    text, module = _program(gates)
+    lie in two blocks. ``precision``: parameters are chosen for it."""
+    text, module = _program(gates, precision)
     home = folder / name
     (home / "programs").mkdir(parents=True, exist_ok=True)
     (home / "weights").mkdir(exist_ok=True)

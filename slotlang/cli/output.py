@@ -38,8 +38,8 @@ OK, FAILED, BAD_INPUT = 0, 1, 2
 _WITHOUT_ARRAYS = ("docs", "explain", "fmt", "recheck")
 """Commands that need no numpy."""
 
-_STATUS = {"SL511": FAILED}
-"""Exit statuses of errors that are not the input's."""
+_STATUS = {"SL406": FAILED, "SL511": FAILED}
+"""Exit statuses of errors that are not the input's: a program that is not proved, a worker that was killed."""
 
 
 def _finite(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,10 +23,11 @@ from slotlang.service.problems import MISSING, NO_RANKS
 from slotlang.service.protocol import Ranks
 from slotlang_runtime.client import Client, SecretKey
 from slotlang_runtime.equalized import digests
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BELOW_PRECISION, BelowPrecision, Rejected
 from slotlang_runtime.expected import MOST
 from slotlang_runtime.labels import inputs_label
 from slotlang_runtime.limits import Limit
+from slotlang_runtime.module import small_results
 from slotlang_runtime.parameters import RingParameters
 from slotlang_runtime.ranks import checked_ranks
 from slotlang_runtime.wire import unpack
@@ -96,7 +98,10 @@ class Adapter:
         """The group and the update of a module. Raises ``ServiceProblem`` SL571."""
         found = self.places.get(module)
         if found is None:
-            raise ServiceProblem(MISSING, f"{self.name} has no module {module!r:.200}", closest(module, self.places))
+            ends = [name for name in self.places if name.endswith(f".{module}")]
+            hint = f"did you mean '{ends[0]}'?" if ends else closest(module, self.places)
+            hint = hint or "`slotlang client modules URL` lists them, and `Session.adapter().places` has them"
+            raise ServiceProblem(MISSING, f"{self.name} has no module {module!r:.200}", hint)
         return found
 
     def chosen(self, names: Sequence[str], ranks: Mapping[str, Any]) -> Ranks:
@@ -152,7 +157,7 @@ class Crypto:
         self.adapter, self.secret = adapter, secret
         self._lock = threading.Lock()
         self._encrypting: dict[tuple[str, ...], Client] = {}
-        self._decrypting: dict[str, Client] = {}
+        self._decrypting: dict[str, _Decrypting] = {}
 
     def evaluation_keys(self) -> bytes:
         """Keys for all programs of the adapter."""
@@ -181,13 +186,15 @@ class Crypto:
             self._encrypting[key] = client
         return client
 
-    def decrypt(self, group: Group, data: Bytes) -> list[Array]:
-        """The updates of a group's modules, each rows x tokens. Raises Rejected."""
+    def decrypt(self, group: Group, data: Bytes, used: int | None = None) -> list[Array]:
+        """The updates of a group's modules, each rows x tokens. ``used``: the tokens that somebody asked for, where
+        others fill up a batch. Raises Rejected; warns (``BelowPrecision``)."""
         with self._lock:
             client = self._decrypting.get(group.program)
             if client is None:
                 module = self.adapter.programs[group.program]
                 client = self._decrypting[group.program] = _Decrypting(module, self.secret)
+            client.updates, client.used = group.updates, group.tokens if used is None else used
             found = client.decrypt(data)  # type: ignore[arg-type]
         named = found if isinstance(found, dict) else {next(iter(client.module.results)): found}
         values = list(named.values())
@@ -195,9 +202,31 @@ class Crypto:
 
 
 class _Decrypting(Client):
-    """A client of an interface, which can't evaluate: errors grow at most as inputs do, for updates are linear."""
+    """A client of an interface, which can't evaluate: errors grow at most as inputs do, for updates are linear.
+    ``updates``: of whom the results are; ``used``: the tokens that are looked at."""
+
+    updates: Sequence[LoraUpdate] = ()
+    used = 0
 
     def __init__(self, module: Interface, secret: SecretKey) -> None:
         super().__init__(module, secret)
         for power in range(1, 1 + round(np.log2(MOST))):
             self._grown[2.0**power] = dict.fromkeys(module.error, 2.0**power)
+
+    def _check_precision(self, results: Mapping[str, Any], grown: Mapping[str, float], lost: bool) -> None:
+        """Warn of updates below the precision that the adapter was built for. Tokens that fill up a batch are zero, and
+        would make all of it look small."""
+        names = list(results)
+        for update in self.updates:
+            name = names[update.output]
+            part = {name: np.asarray(results[name]).real.reshape(update.rows, -1)[:, : self.used]}
+            for small in small_results(self.module, part, grown, lost=lost):
+                larger = ", as inputs or weights are larger than promised for" if name in grown else ""
+                warnings.warn(
+                    f"[{BELOW_PRECISION}] the update of {update.name} is below the precision that its adapter was "
+                    f"built for: its rms is {small.size:.1e}, and a relative error of {self.module.precision:.1e} "
+                    f"needs {small.least:.1e}; the rms error is at most {small.error:.1e}{larger}. "
+                    "`slotlang adapter build` takes --activations like these, and a smaller --precision",
+                    BelowPrecision,
+                    stacklevel=4,
+                )

@@ -7,6 +7,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict, TypeVar
@@ -17,13 +18,15 @@ from slotlang.client.connection import Connection
 from slotlang.client.kept import forget, remember, remembered
 from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
 from slotlang.client.requests import Answers, Asking, Call
-from slotlang.client.secrets import secret_key, write_secret
+from slotlang.client.secrets import read_secret, secret_key, write_secret
 from slotlang.client.tokens import Tokens
+from slotlang.diagnostics import error
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, OTHER_VERSION
 from slotlang.service.protocol import SESSION_ID
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import SecretKey
+from slotlang_runtime.errors import BYTES_OF_ANOTHER
 
 Result = TypeVar("Result")
 
@@ -71,11 +74,12 @@ class AsyncSession:
         self._connection = Connection(url, token, certificates=trusted, timeout=timeout, tries=tries)
         self.url, self.model = self._connection.url, model
         self._file = Path(secret) if isinstance(secret, str | Path) else None
-        self._secret = secret if isinstance(secret, SecretKey) else None
+        self._secret = self._given = secret if isinstance(secret, SecretKey) else None
         self._adapter: Adapter | None = None
         self._crypto: Crypto | None = None
         self._evaluation_keys: bytes | None = None
         self._session: str | None = None
+        self._keyed: Adapter | None = None
         self._lock = asyncio.Lock()
         # encryption and decryption, one at a time, while the network goes on
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="slotlang client")
@@ -142,9 +146,9 @@ class AsyncSession:
             if self._secret is None:
                 self._secret = await self._worked(self._given_secret, adapter)
             if self._secret.ring != adapter.ring:
-                raise ServiceProblem(
-                    "SL544", f"this secret key is for {self._secret.ring}, and {adapter.name} has {adapter.ring}"
-                )
+                self._check_own(self._secret, adapter)
+                # in memory, of a version with other parameters: nobody else has results for it
+                self._renew(await self._worked(SecretKey, adapter.ring))
             self._crypto = Crypto(adapter, self._secret)
         if self._session is None and self._file is not None:
             await self._resume(self._file, adapter)
@@ -155,6 +159,24 @@ class AsyncSession:
 
     def _given_secret(self, adapter: Adapter) -> SecretKey:
         return SecretKey(adapter.ring) if self._file is None else secret_key(self._file, adapter.ring)
+
+    def _check_own(self, secret: SecretKey, adapter: Adapter) -> None:
+        """Raise ``ServiceProblem`` SL544 for a key of another ring that is not this session's own."""
+        if self._file is None and self._given is None:
+            return
+        hint = f"give a secret key for {adapter.ring}"
+        if self._file is not None:
+            hint = (
+                f"`rotate` makes new keys in the place of those in {self._file}; another file leaves these as they are"
+            )
+        raise ServiceProblem(
+            "SL544", f"this secret key is for {secret.ring}, and {adapter.name} has {adapter.ring} now", hint
+        )
+
+    def _renew(self, secret: SecretKey) -> None:
+        """Take another secret key, whose evaluation keys are made when they are needed."""
+        self._secret, self._given = secret, None
+        self._crypto, self._evaluation_keys, self._session = None, None, None
 
     async def _resume(self, file: Path, adapter: Adapter) -> None:
         """Go on with the session that an earlier process had, if it has its keys."""
@@ -182,6 +204,7 @@ class AsyncSession:
         made = _session(await self._connection.json("POST", "/v1/sessions", {"model": adapter.name, "keys": about}))
         self._session = made["id"]
         await self._send_rest(keys, made)
+        self._keyed = adapter
         if self._file is not None:
             remember(self._file, self.url, adapter.name, made["id"])
 
@@ -210,6 +233,16 @@ class AsyncSession:
         """A new secret key, and evaluation keys for it, in the place of the present ones. Results of the old key can't
         be decrypted any more, so no other call may be under way."""
         async with self._lock:
+            adapter = await self._known()
+            if await self._worked(self._is_of_another, adapter):
+                # no session can go on with it
+                secret = await self._worked(SecretKey, adapter.ring)
+                if self._file is not None:
+                    forget(self._file)
+                    write_secret(self._file, secret)
+                self._renew(secret)
+                await self._ready()
+                return await self._state()
             adapter, _, name = await self._ready()
             secret = await self._worked(SecretKey, adapter.ring)
             crypto = Crypto(adapter, secret)
@@ -219,8 +252,17 @@ class AsyncSession:
             await self._send_rest(keys, state)
             if self._file is not None:
                 write_secret(self._file, secret)
-            self._secret, self._crypto, self._evaluation_keys = secret, crypto, keys
+            self._secret, self._given = secret, None
+            self._crypto, self._evaluation_keys, self._keyed = crypto, keys, adapter
             return await self._state()
+
+    def _is_of_another(self, adapter: Adapter) -> bool:
+        """Whether there is a secret key, and it is for another ring than the adapter's."""
+        secret = self._secret
+        if secret is None and self._file is not None:
+            with suppress(FileNotFoundError):
+                secret = read_secret(self._file)
+        return secret is not None and secret.ring != adapter.ring
 
     async def end(self) -> None:
         """End the session at the service: it deletes the keys."""
@@ -251,6 +293,8 @@ class AsyncSession:
     ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
+        if isinstance(modules, str):
+            raise error("SL005", "updates takes a list of modules", hint="update takes one module")
         names = list(dict.fromkeys(modules))
         if not names:
             return {}
@@ -270,6 +314,12 @@ class AsyncSession:
             if problem.code == OTHER_VERSION:
                 if self._adapter is adapter:
                     self._adapter = None
+                return True
+            if problem.code == BYTES_OF_ANOTHER and self._keyed is not adapter and self._session == session:
+                # keys that were made for another version may lack some of this one's
+                self._evaluation_keys = self._session = None
+                if self._file is not None:
+                    forget(self._file)
                 return True
             if problem.code == NO_KEYS and self._evaluation_keys is not None and self._session == session:
                 await self._send_rest(self._evaluation_keys, await self._state())

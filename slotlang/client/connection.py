@@ -45,6 +45,8 @@ class Connection:
         local = is_loopback(parsed.host)
         if parsed.scheme != "https" and not local:
             raise error("SL563", f"{url} is not on this machine, and without TLS the token would travel in the clear")
+        # of a file, with the end of its line
+        token = token.strip()
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise error("SL570", "this is not a token", hint="`slotlang token add FOLDER TENANT` makes one")
         self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)

@@ -123,9 +123,10 @@ class Call:
     def updates(self, answers: Answers) -> dict[str, Any]:
         """The updates, of the answers to all requests. Raises Rejected."""
         parts: dict[str, list[Array]] = {name: [] for name in self.names}
-        for (number, _), data in sorted(answers.items()):
+        for (number, batch), data in sorted(answers.items()):
             group = self.adapter.groups[number]
-            for update, values in zip(group.updates, self.crypto.decrypt(group, data), strict=True):
+            used = min(group.tokens, len(self.tokens.rows) - batch * group.tokens)
+            for update, values in zip(group.updates, self.crypto.decrypt(group, data, used), strict=True):
                 if update.name in parts:
                     parts[update.name].append(values)
         return {name: self.tokens.joined(parts[name], self.adapter.place(name)[1].rows) for name in self.names}

@@ -20,7 +20,11 @@ def secret_key(path: Path, ring: RingParameters) -> SecretKey:
         found = SecretKey(ring)
         write_secret(path, found)
     if found.ring != ring:
-        raise _unusable(path, f"its key is for {found.ring}, and the adapter has {ring}")
+        raise _unusable(
+            path,
+            f"its key is for {found.ring}, and the adapter has {ring}",
+            f"`slotlang client keys URL --secret {path} --rotate` makes new keys in its place; another file leaves it",
+        )
     return found
 
 

@@ -30,6 +30,9 @@ def caller(service: Service, token: str | None, protocol: str | None) -> Tenant:
     """Whose request this is, by its token and the version of the protocol that it says. Raises Refusal SL570, SL572 and
     SL574."""
     tenant = service.tokens.find(token) if token is not None else None
+    if tenant is None and token is not None:
+        hint = "it was removed, or is another service's: `slotlang token add FOLDER TENANT` makes one"
+        raise Refusal(NO_TOKEN, "this token is not known here", hint=hint)
     if tenant is None:
         raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
     if protocol is not None and protocol != str(VERSION):

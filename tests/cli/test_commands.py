@@ -119,8 +119,9 @@ def test_absurd_sizes_end_before_memory_does(command, size):
 def test_lower_writes_all_or_nothing(tmp_path, wrong):
     target = tmp_path / "out.py"
     target.write_text("precious")
-    assert clean(call("lower", wrong, *SMALL, "-o", target)).exit_code == 2
+    assert clean(call("lower", wrong, *SMALL, "-o", target)).exit_code == 1
     assert target.read_text() == "precious"
+    assert clean(call("run", wrong, *SMALL)).exit_code == 1
     assert clean(call("lower", PROGRAM, *SMALL, "-o", tmp_path / "no" / "out.py")).exit_code == 2
     assert clean(call("lower", PROGRAM, *SMALL, "-o", tmp_path)).exit_code == 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.py", "wrong.slot"]

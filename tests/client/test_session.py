@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -278,13 +279,43 @@ def test_inputs_that_do_not_fit_are_refused_here(served: Process, token: str) ->
         ):
             with pytest.raises(Rejected, match=match):
                 session.update(LAYERS[0], x)
-        with pytest.raises(ServiceProblem, match="did you mean"):
-            session.update("layers.0.q_porj", X)
+        for name, hint in (
+            ("layers.0.q_porj", f"did you mean '{LAYERS[0]}'"),
+            ("q_proj", f"did you mean '{LAYERS[0]}'"),
+            ("zzz", "client modules"),
+        ):
+            with pytest.raises(ServiceProblem, match=hint):
+                session.update(name, X)
+        with pytest.raises(SlotError, match="SL005") as found:
+            session.updates(LAYERS[0], X)
+        assert "list of modules" in str(found.value)
+
+
+def test_a_token_is_taken_as_a_file_has_it(served: Process, token: str) -> None:
+    with Session(served.url, f"{token}\n") as session:
+        assert session.models()
+    with Session(served.url, f"{token[:-1]}~") as session, pytest.raises(ServiceProblem, match="SL570") as found:
+        session.models()
+    assert "not known here" in str(found.value)
 
 
 def test_small_results_warn(served: Process, token: str) -> None:
     with Session(served.url, token) as session, pytest.warns(BelowPrecision):
         session.update(LAYERS[0], np.full((1, D), 1e-9))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_tokens_that_fill_up_a_batch_make_nothing_small(served: Process, token: str, count: int) -> None:
+    x = X[:1]
+    with Session(served.url, token) as session:
+        (program,) = session.adapter().programs.values()
+        least = max(program.error.values()) / program.precision
+        at_least = x * least / np.sqrt(np.mean(update_of(LAYERS[0], x) ** 2))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            session.update(LAYERS[0], np.repeat(1.2 * at_least, count, axis=0))
+        with pytest.warns(BelowPrecision, match=rf"the update of {LAYERS[0]} .* rms is {0.8 * least:.1e}"):
+            session.update(LAYERS[0], np.repeat(0.8 * at_least, count, axis=0))
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, 2), (1, 2), (5, 2), (6, 3), (1, 1), (7, 8)])

@@ -95,6 +95,8 @@ def test_more_records_than_there_can_be_are_refused(kind: str, most: int) -> Non
     assert len(unpack(kind, sealed(kind, body_of(b"{}", empty[1:], [b""] * most))).records) == most
     with pytest.raises(Rejected, match="damaged"):
         unpack(kind, sealed(kind, body_of(b"{}", empty, [b""] * len(empty))))
+    # a program of many plaintexts has them all
+    assert len(unpack("weights", sealed("weights", body_of(b"{}", empty, [b""] * len(empty)))).records) == most + 1
 
 
 @pytest.mark.parametrize("checked", [True, False])

@@ -53,6 +53,17 @@ def test_programs_that_pack_otherwise_refuse_it(text: str, parameters: Parameter
         other.answer(query.upload)
 
 
+def test_bytes_of_keys_are_not_keys(world: World) -> None:
+    data = world.client.evaluation_keys()
+    for evaluate in (
+        lambda: world.server.evaluate(world.upload, data),  # type: ignore[arg-type]
+        lambda: world.server.compute(world.server.load(world.upload), data),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(Rejected, match="keys are bytes, not EvaluationKeys") as refused:
+            evaluate()
+        assert refused.value.code == "SL544"
+
+
 def test_a_digest_does_not_depend_on_names_of_the_program() -> None:
     plain = World(layer("q"))
     renamed = World(layer("q").replace("X", "Cipher").replace("= x[slot % d]", "= x[(slot + 16) % d]"))

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 from served import LAYERS, D, Process, build, update_of
 
-from slotlang.client import Session
+from slotlang.client import ServiceProblem, Session
 from slotlang.client.adapter import Adapter, Crypto
+from slotlang.diagnostics import SlotError
 from slotlang.service.protocol import Frames, Item, Request
 from slotlang_runtime import SecretKey
 from slotlang_runtime.wire import pack
@@ -128,6 +129,63 @@ def test_keys_rotate_and_the_new_ones_serve(served: Process, alice: str) -> None
         assert off(session.update(LAYERS[1], X), update_of(LAYERS[1], X)) < PRECISION
         session.end()
         assert session.keys()["id"] != before["id"]
+
+
+@pytest.fixture
+def changing(served: Process) -> Iterator[str]:
+    """An adapter that gets other versions."""
+    build(served.folder, "changing")
+    assert load(served, "changing", "changing").status_code == 200
+    yield "changing"
+    with admin_of(served) as admin:
+        assert admin.post("/v1/unload_lora_adapter", json={"lora_name": "changing"}).status_code == 204
+
+
+@pytest.mark.parametrize("version", [{"precision": 1e-3}, {"gates": True}, {"gates": True, "precision": 1e-3}])
+def test_a_session_goes_on_with_a_version_of_other_parameters_or_keys(
+    served: Process, alice: str, changing: str, version: dict[str, Any]
+) -> None:
+    with Session(served.url, alice, model=changing) as session:
+        first = session.adapter()
+        assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X)) < PRECISION
+        build(served.folder, changing, seed=1, **version)
+        assert load(served, changing, changing).status_code == 200
+        assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X, 1)) < PRECISION
+        assert (session.adapter().ring != first.ring) == ("precision" in version)
+        # and back
+        build(served.folder, changing)
+        assert load(served, changing, changing).status_code == 200
+        assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X)) < PRECISION
+
+
+def test_a_key_in_a_file_is_not_lost_for_a_version_of_another_ring(
+    served: Process, alice: str, changing: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    with Session(served.url, alice, model=changing, secret=secret) as session:
+        session.update(LAYERS[0], X)
+        before = secret.read_bytes()
+        build(served.folder, changing, precision=1e-3)
+        assert load(served, changing, changing).status_code == 200
+        with pytest.raises(ServiceProblem, match="SL544") as found:
+            session.update(LAYERS[0], X)
+        assert "rotate" in str(found.value) and secret.read_bytes() == before
+        # who starts now hears of it too
+        with Session(served.url, alice, model=changing, secret=secret) as other:
+            with pytest.raises(SlotError, match="SL582") as unusable:
+                other.update(LAYERS[0], X)
+            assert "--rotate" in str(unusable.value)
+        session.rotate()
+        assert secret.read_bytes() != before
+        assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X)) < PRECISION
+    with Session(served.url, alice, model=changing, secret=secret) as session:
+        assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X)) < PRECISION
+    build(served.folder, changing)
+    assert load(served, changing, changing).status_code == 200
+    with Session(served.url, alice, model=changing, secret=secret) as session:
+        # without anything before it
+        session.rotate()
+        assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X)) < PRECISION
 
 
 def test_models_name_parent_root_and_version(served: Process, alice: str) -> None:
