@@ -235,7 +235,7 @@ def _module(
             f"lora_B is {size_text(up['shape'])}, to be d_out x rank",
             f"the rank is {rank}, from {rule.rank_from} in {CONFIG_NAME}",
         )
-        return Obstacle("SL504", "the matrices do not have the rank that the configuration gives", notes)
+        return Obstacle("SL504", f"the matrices do not have the rank {rank} that the configuration gives", notes)
     arrays = []
     for side, tensor in (("A", down), ("B", up)):
         array = tensor_values(tensor)

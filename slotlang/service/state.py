@@ -27,7 +27,8 @@ def state_of_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise unusable(folder, "another service has it") from None
+            hint = "end that one, or serve another folder"
+            raise unusable(folder, "another service has it", hint) from None
         yield
     finally:
         os.close(descriptor)
@@ -44,6 +45,6 @@ def opening(folder: Path) -> Iterator[None]:
         raise unusable(folder, problem.diagnostic.message) from None
 
 
-def unusable(folder: Path, reason: str) -> SlotError:
+def unusable(folder: Path, reason: str, hint: str = "") -> SlotError:
     """SL564, with a reason."""
-    return error("SL564", f"the service can't keep its state here: {reason}", file=str(folder))
+    return error("SL564", f"the service can't keep its state here: {reason}", hint=hint, file=str(folder))

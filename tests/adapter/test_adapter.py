@@ -318,7 +318,7 @@ def test_rank_pattern_is_per_module(tmp_path: Path) -> None:
     adapter = read_adapter(write(tmp_path, config(), weights))
     assert list(adapter.modules) == ["b.q"]
     found = refusal("SL504", lambda: adapter.module("a.q"))
-    assert found.message == "a.q can't be run: the matrices do not have the rank that the configuration gives"
+    assert found.message == "a.q can't be run: the matrices do not have the rank 2 that the configuration gives"
     assert "the rank is 2, from r in adapter_config.json" in found.notes
     adapter = read_adapter(write(tmp_path, config(rank_pattern={"q": 3}), weights))
     assert list(adapter.modules) == ["a.q"]

@@ -123,7 +123,8 @@ def test_the_loopback_alone_without_tls(tmp_path: Path) -> None:
 def test_what_can_not_be_served(served: Process, tmp_path: Path) -> None:
     assert slotlang("serve", str(tmp_path)).err.startswith("error[SL561]: there is no built adapter")
     assert slotlang("serve", str(tmp_path / "none")).status == 2
-    assert "another service has it" in slotlang("serve", str(served.folder)).err
+    said = slotlang("serve", str(served.folder)).err
+    assert "another service has it" in said and "serve another folder" in said
     build(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

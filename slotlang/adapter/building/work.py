@@ -169,7 +169,8 @@ def _chosen(adapter: Adapter, names: Sequence[str]) -> list[LoraModule]:
     if not adapter.modules:
         reasons = {f"{plain(u.name)}: {u.obstacle.reason}": None for u in adapter.unusable}
         message = "no module of this adapter can be built"
-        raise error("SL554", message, notes=list(reasons)[:8], file=str(adapter.path))
+        hint = "mend what the notes say of them"
+        raise error("SL554", message, notes=list(reasons)[:8], hint=hint, file=str(adapter.path))
     return list(adapter.modules.values())
 
 
