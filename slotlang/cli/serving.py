@@ -200,6 +200,9 @@ def add_token(
             token, made = _tokens(folder, state).add(tenant, admin=admin, models=tuple(model) or None)
         except OSError as problem:
             raise error("SL564", f"the token can't be kept: {reason_of(problem)}", file=str(folder)) from None
+        for name in model:
+            if not (folder / name / "manifest.json").is_file():
+                print(f"note: no adapter {name!r:.80} is in {folder} now", file=sys.stderr)
         if json:
             emit_json("token.add", {"token": token, "id": made.id, "tenant": made.name, "admin": made.admin})
         else:
@@ -215,6 +218,8 @@ def list_tokens(folder: Folder, state: State = None, json: Json = False) -> None
             names = ("id", "name", "admin", "models", "created")
             emit_json("token.list", {"tokens": [{name: getattr(t, name) for name in names} for t in found]})
             return
+        if not found:
+            print("there are no tokens", file=sys.stderr)
         for tenant in found:
             what = "all adapters" if tenant.models is None else ", ".join(tenant.models)
             print(f"{tenant.id}  {tenant.name}  {what}{'  admin' if tenant.admin else ''}")

@@ -95,7 +95,10 @@ def test_a_token_comes_from_a_file_or_the_environment(
 
 def test_tokens_are_made_listed_and_removed(tmp_path: Path) -> None:
     folder = str(tmp_path)
-    token = slotlang("token", "add", folder, "alice", "--model", "tiny").out.strip()
+    assert slotlang("token", "list", folder).err == "there are no tokens\n"
+    made = slotlang("token", "add", folder, "alice", "--model", "tiny")
+    token = made.out.strip()
+    assert "no adapter 'tiny'" in made.err
     assert token.startswith("slot_")
     assert slotlang("token", "add", folder, "root", "--admin").status == 0
     listed = slotlang("token", "list", folder).out
