@@ -12,6 +12,7 @@ from adapter_files import refusal
 from slotlang.adapter.adapter import LoraModule
 from slotlang.adapter.building.shared import groups, read_table
 from slotlang.adapter.building.sizes import Sample, balanced, sizes_of, weights_of
+from slotlang.diagnostics import SlotError
 
 
 def module(
@@ -94,6 +95,14 @@ def test_zero_updates_stay() -> None:
     # nothing is known of how small they are
     assert not found.data.weights
     assert float(found.bounds["norm(A0)"]) > 0
+
+
+@pytest.mark.parametrize("size", [1e60, 1e-60])
+def test_weights_beyond_all_bounds_are_named(size: float) -> None:
+    made = [module("l.0.q_proj"), module("l.1.q_proj", size=size**2)]
+    with pytest.raises(SlotError, match="SL554") as found:
+        sizes_of(groups(made)[0])
+    assert "the weights of l.1.q_proj have rows of norm" in str(found.value)
 
 
 def test_bounds_hold_for_every_layer_and_precision_for_the_smallest() -> None:

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from slotlang.adapter.adapter import LoraModule
 from slotlang.adapter.building.shared import Group
 from slotlang.cost.data import DataPowers
+from slotlang.diagnostics import error
+from slotlang.meaning.bounds import MAX_LIMIT_BITS
 from slotlang_runtime.equalized import equalize
 
 Array = npt.NDArray[np.float64]
@@ -83,15 +85,16 @@ class Sizes:
 
 def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
     """The sizes of groups of one shape. ``samples``: activations of some of the groups; then the bound on inputs is
-    theirs."""
+    theirs. Raises ``SlotError`` SL554 for weights beyond what bounds hold."""
     samples = samples or {}
     largest = [_Largest() for _ in groups[0].modules]
     for group in groups:
         sample = samples.get(group.input)
         for found, module in zip(largest, group.modules, strict=True):
             up, down = _met(module, sample)
-            found.a = max(found.a, float(np.sqrt((up**2).sum(axis=1)).max()))
-            found.b = max(found.b, float(np.sqrt((down**2).sum(axis=1)).max()))
+            norms = [float(np.sqrt((side**2).sum(axis=1)).max()) for side in (up, down)]
+            _check_norms(module.name, norms)
+            found.a, found.b = max(found.a, norms[0]), max(found.b, norms[1])
             found.scale = max(found.scale, abs(module.scaling))
             size = float(np.sqrt(np.mean(up**2))) * abs(module.scaling)
             if 0 < size < found.least:
@@ -113,6 +116,19 @@ def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
         inputs = {"x": min(given, key=lambda x: float(np.mean(x**2)))}
     whole = len(weights) == 3 * len(largest)
     return Sizes(bounds, DataPowers(weights if whole else {}, inputs if whole and given and inputs["x"].any() else {}))
+
+
+def _check_norms(name: str, norms: Sequence[float]) -> None:
+    """Raise ``SlotError`` SL554 for weights beyond what bounds hold; all zeros are none of them."""
+    for norm in norms:
+        # half of it, as bounds are rounded up
+        if norm and not 2.0**-MAX_LIMIT_BITS < norm < 2.0 ** (MAX_LIMIT_BITS - 1):
+            raise error(
+                "SL554",
+                f"the weights of {name} have rows of norm {norm:.1e}, and between 2^-{MAX_LIMIT_BITS} and "
+                f"2^{MAX_LIMIT_BITS - 1} are encrypted",
+                hint="mend the adapter, or leave the module out (--module names those that are built)",
+            )
 
 
 def _met(module: LoraModule, sample: Sample | None) -> tuple[Array, Array]:
