@@ -92,9 +92,9 @@ def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
         sample = samples.get(group.input)
         for found, module in zip(largest, group.modules, strict=True):
             up, down = _met(module, sample)
-            norms = [float(np.sqrt((side**2).sum(axis=1)).max()) for side in (up, down)]
-            _check_norms(module.name, norms)
-            found.a, found.b = max(found.a, norms[0]), max(found.b, norms[1])
+            rows = [float(np.sqrt((side**2).sum(axis=1)).max()) for side in (up, down)]
+            _check_norms(module.name, rows)
+            found.a, found.b = max(found.a, rows[0]), max(found.b, rows[1])
             found.scale = max(found.scale, abs(module.scaling))
             size = float(np.sqrt(np.mean(up**2))) * abs(module.scaling)
             if 0 < size < found.least:
