@@ -199,7 +199,10 @@ def _by_proxy(url: httpx.URL) -> bool:
 def _unreachable(url: str, problem: Exception) -> ServiceProblem:
     """No answer came."""
     why = " ".join(str(problem).split()) or type(problem).__name__
-    return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], again=True)
+    hint = "is it running? `slotlang serve` says its address when it is ready"
+    if "WRONG_VERSION_NUMBER" in why:
+        hint = "what answers there does not speak TLS: is it http://?"
+    return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], hint, again=True)
 
 
 def _check(status: int, headers: Mapping[str, str], body: bytes) -> None:

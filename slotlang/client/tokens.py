@@ -31,7 +31,9 @@ class Tokens:
         array = numpy_of(x)
         if array.ndim == 0 or array.shape[-1] != columns:
             raise Rejected(
-                f"{what} takes tokens of {count_of(columns, 'column')}, and x has the shape {array.shape}", BAD_ARRAY
+                f"{what} takes tokens of {count_of(columns, 'column')}, and x has the shape {array.shape}",
+                BAD_ARRAY,
+                "the last axis of x holds the columns of a token, all before it are tokens",
             )
         rows = np.ascontiguousarray(check_array("x", array, array.shape)).reshape(-1, columns)
         return cls(rows, array.shape[:-1], x if _is_torch(x) else array)
