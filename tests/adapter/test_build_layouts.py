@@ -92,6 +92,15 @@ def test_what_a_client_does_is_counted_as_of_the_graph(name: str) -> None:
     assert dict(layout.client_calls(2)) == expected
 
 
+@pytest.mark.parametrize("name", one_in(2, LAYOUTS))
+def test_without_kernels_key_switches_are_whole(name: str) -> None:
+    layout, rotating = LAYOUTS[name], only("rotate")
+    made = plan(loads(text(layout, "update")), PARAMETERS)
+    each = rotating.seconds("rotate", 2 * layout.slots, 2)
+    assert layout.seconds(rotating, 2) == pytest.approx(made.counts.key_switches * each)
+    assert choices({layout.shape: 3}, PROFILE.without_kernels)
+
+
 def test_a_request_is_the_server_and_the_client() -> None:
     layout = LAYOUTS["two lanes"]
     server, client = only("dot_product", parts=True), only("send_real", "receive_part", parts=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from slotlang.cost.predict import Calls, slot_calls, total
+from slotlang.cost.primitives import KEY_SWITCH
 from slotlang.cost.profile import Profile
 from slotlang.schedule import doubling
 from slotlang.search.prices import ASSUMED_PRIMES
@@ -162,7 +163,13 @@ class Layout:
 
     def seconds(self, profile: Profile, primes: int = ASSUMED_PRIMES) -> float:
         """The server's time for a request, by formula."""
-        return total(self.calls(primes), 2 * self.slots, profile)
+        calls = self.calls(primes)
+        if not profile.kernels:
+            # key switches are whole there
+            calls["rotate", primes] += calls["key_product", primes]
+            for part in KEY_SWITCH:
+                del calls[part, primes]
+        return total(calls, 2 * self.slots, profile)
 
     def request_seconds(self, profile: Profile, primes: int = ASSUMED_PRIMES) -> float:
         """The time of a whole request, by formula: the server's and the client's."""
