@@ -34,8 +34,9 @@ SCALING = 0.5
 
 
 @cache
-def _program(blocks: bool = False, precision: float | None = None) -> tuple[str, Module]:
-    program = in_blocks() if blocks else load(str(ROOT / "programs/rank_complex.slot"), SIZES)
+def _program(blocks: bool, precision: float | None, slots: int) -> tuple[str, Module]:
+    sizes = {**SIZES, "slots": slots}
+    program = in_blocks() if blocks else load(str(ROOT / "programs/rank_complex.slot"), sizes)
     text = lower(program, target=Target(precision=precision)).text
     return text, load_module(text)
 
@@ -71,10 +72,11 @@ def build(
     seed: int = 0,
     gates: bool = False,
     precision: float | None = None,
+    slots: int = SIZES["slots"],
 ) -> Manifest:
     """Write a built adapter with one group for each layer, of one program. ``gates``: requests may choose ranks, which
-    lie in two blocks. ``precision``: parameters are chosen for it."""
-    text, module = _program(gates, precision)
+    lie in two blocks. ``precision``: parameters are chosen for it. More ``slots`` take more keys of the same ring."""
+    text, module = _program(gates, precision, slots)
     home = folder / name
     (home / "programs").mkdir(parents=True, exist_ok=True)
     (home / "weights").mkdir(exist_ok=True)

@@ -141,17 +141,26 @@ def changing(served: Process) -> Iterator[str]:
         assert admin.post("/v1/unload_lora_adapter", json={"lora_name": "changing"}).status_code == 204
 
 
-@pytest.mark.parametrize("version", [{"precision": 1e-3}, {"gates": True}, {"gates": True, "precision": 1e-3}])
-def test_a_session_goes_on_with_a_version_of_other_parameters_or_keys(
-    served: Process, alice: str, changing: str, version: dict[str, Any]
+@pytest.mark.parametrize(
+    ("version", "file"),
+    [
+        ({"precision": 1e-3}, None),
+        ({"gates": True, "precision": 1e-3}, None),
+        ({"slots": 2 * D}, None),
+        ({"slots": 2 * D}, "secret"),
+    ],
+)
+def test_a_session_goes_on_with_a_version_of_another_ring_or_other_keys(
+    served: Process, alice: str, changing: str, tmp_path: Path, version: dict[str, Any], file: str | None
 ) -> None:
-    with Session(served.url, alice, model=changing) as session:
-        first = session.adapter()
+    with Session(served.url, alice, model=changing, secret=file and tmp_path / file) as session:
+        first, before = session.adapter(), session.keys()
         assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X)) < PRECISION
         build(served.folder, changing, seed=1, **version)
         assert load(served, changing, changing).status_code == 200
         assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X, 1)) < PRECISION
         assert (session.adapter().ring != first.ring) == ("precision" in version)
+        assert session.keys()["id"] != before["id"]
         # and back
         build(served.folder, changing)
         assert load(served, changing, changing).status_code == 200
