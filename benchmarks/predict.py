@@ -222,17 +222,19 @@ def off(rows: list[Row], phase: str) -> tuple[float, float, Row]:
     return statistics.median(error for error, _ in found), *worst
 
 
+def present(rows: list[Row]) -> list[str]:
+    """Phases in which there is something to do: programs that were named may have no masks."""
+    return [phase for phase in PHASES if any(row.ratio(phase) is not None for row in rows)]
+
+
 HEAD = ("phase", "cases", "median off by", "worst off by", "which is")
 
 
 def phases(rows: list[Row]) -> list[list[str]]:
     """The table: how far off predictions of each phase are."""
     table = []
-    for phase in PHASES:
+    for phase in present(rows):
         count = sum(row.ratio(phase) is not None for row in rows)
-        if not count:
-            # programs that were named may have no masks
-            continue
         median, worst, row = off(rows, phase)
         degree = row.parameters.partition(":")[0]
         table.append([phase, str(count), f"{100 * median:.1f} %", f"{100 * worst:.1f} %", f"{row.program}, {degree}"])
@@ -329,8 +331,7 @@ def main() -> int:
     options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if options.docs:
         rewrite(ROOT / "docs" / "cost.md", markdown([HEAD, *phases(rows)]), "predict")
-    # programs that were named may have nothing to do in a phase
-    errors = [off(rows, phase) for phase in PHASES if any(row.ratio(phase) is not None for row in rows)]
+    errors = [off(rows, phase) for phase in present(rows)]
     return int(any(median > MEDIAN or worst > WORST for median, worst, _ in errors))
 
 

@@ -230,8 +230,8 @@ class AsyncSession:
                 state = await self._state()
 
     async def rotate(self) -> dict[str, Any]:
-        """A new secret key, and evaluation keys for it, in the place of the present ones. Results of the old key can't
-        be decrypted any more, so no other call may be under way."""
+        """A new secret key, and evaluation keys for it, in the place of the present ones, which may be of another ring.
+        Results of the old key can't be decrypted any more, so no other call may be under way."""
         async with self._lock:
             adapter = await self._known()
             if await self._worked(self._is_of_another, adapter):

@@ -122,11 +122,16 @@ class Layout:
                 found.update(multiple * stacked * turn for multiple in stage.multiples)
         return frozenset(found)
 
-    def calls(self, primes: int = ASSUMED_PRIMES) -> Calls:
-        """Primitives of an evaluation, with those of reading and saving, by formula."""
+    def calls(self, primes: int = ASSUMED_PRIMES, *, parts: bool = True) -> Calls:
+        """Primitives of an evaluation, with those of reading and saving, by formula; ``parts``, with key switches in
+        their parts, as compiled kernels do them."""
         calls: Calls = Counter()
         for part in self.parts:
             calls += self._calls(part, primes)
+        if not parts:
+            calls["rotate", primes] += calls["key_product", primes]
+            for name in KEY_SWITCH:
+                del calls[name, primes]
         calls["request_read", primes] += 1
         calls["request_save", primes] += 1
         calls["load_input", primes] += self.inputs
@@ -163,13 +168,7 @@ class Layout:
 
     def seconds(self, profile: Profile, primes: int = ASSUMED_PRIMES) -> float:
         """The server's time for a request, by formula."""
-        calls = self.calls(primes)
-        if not profile.kernels:
-            # key switches are whole there
-            calls["rotate", primes] += calls["key_product", primes]
-            for part in KEY_SWITCH:
-                del calls[part, primes]
-        return total(calls, 2 * self.slots, profile)
+        return total(self.calls(primes, parts=bool(profile.kernels)), 2 * self.slots, profile)
 
     def request_seconds(self, profile: Profile, primes: int = ASSUMED_PRIMES) -> float:
         """The time of a whole request, by formula: the server's and the client's."""
