@@ -65,6 +65,11 @@ def _dumped(label: Label) -> bytes:
 
 def pack(kind: str, label: Label, records: Records) -> bytes:
     """A container of records that belong to what the label says."""
+    return b"".join(pieces_of(kind, label, records))
+
+
+def pieces_of(kind: str, label: Label, records: Records) -> list[bytes | memoryview]:
+    """The same in pieces, for who has something to put before or behind: records are large, and these are no copies."""
     text = _dumped(label)
     assert len(records) <= _most(kind), "a container has too many records"
     pieces: list[bytes | memoryview] = [struct.pack("<I", len(text)), text, struct.pack("<I", len(records))]
@@ -76,7 +81,7 @@ def pack(kind: str, label: Label, records: Records) -> bytes:
         counted = [piece[:HEAD_BYTES] if _is_container(piece) else piece for piece in pieces]
     found = checksum(b"".join(counted))
     head = _HEAD.pack(_MAGIC + _VERSION, kind.encode().ljust(16, b"\0"), sum(map(len, pieces)), found)
-    return b"".join([head, *pieces])
+    return [head, *pieces]
 
 
 def unpack(kind: str, data: Any) -> Box:
@@ -171,8 +176,9 @@ def _label(body: memoryview) -> tuple[dict[str, Any], int]:
     label = json.loads(text) if size <= _LABEL_LIMIT else None
     if not isinstance(label, dict) or _dumped(label) != text:
         raise ValueError("not a label")
-    # messages name what it says: half of a character is an escape in JSON, and no text
-    json.dumps(label, ensure_ascii=False).encode()
+    if b"\\u" in text:
+        # messages name what it says: half of a character is an escape in JSON, and no text
+        json.dumps(label, ensure_ascii=False).encode()
     return label, 4 + size
 
 

@@ -8,13 +8,14 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
 from slotlang.client.adapter import Adapter, Crypto
-from slotlang.client.connection import Connection
+from slotlang.client.connection import Connection, Evaluation
 from slotlang.client.kept import forget, remember, remembered
 from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
 from slotlang.client.requests import Answers, Asking, Call
@@ -36,6 +37,15 @@ _AT_A_TIME = 2
 """Requests: while one is evaluated the next one travels."""
 _ROUNDS = 3
 """Times that a call starts anew because the adapter has another version, or the session is gone."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A call that is one request, with the adapter and the session that it was made for."""
+
+    adapter: Adapter
+    session: str
+    evaluation: Evaluation[dict[str, Any]]
 
 
 class Options(TypedDict, total=False):
@@ -80,6 +90,8 @@ class AsyncSession:
         self._evaluation_keys: bytes | None = None
         self._session: str | None = None
         self._keyed: Adapter | None = None
+        # what the last call found to be ready
+        self._found: tuple[Adapter, Crypto, str] | None = None
         self._lock = asyncio.Lock()
         # encryption and decryption, one at a time, while the network goes on
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="slotlang client")
@@ -155,7 +167,8 @@ class AsyncSession:
         if self._session is None:
             await self._send_keys(adapter, self._crypto)
         assert self._session is not None
-        return adapter, self._crypto, self._session
+        self._found = adapter, self._crypto, self._session
+        return self._found
 
     def _given_secret(self, adapter: Adapter) -> SecretKey:
         return SecretKey(adapter.ring) if self._file is None else secret_key(self._file, adapter.ring)
@@ -293,9 +306,7 @@ class AsyncSession:
     ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
-        if isinstance(modules, str):
-            raise error("SL005", "updates takes a list of modules", hint="update takes one module")
-        names = list(dict.fromkeys(modules))
+        names = _names(modules)
         if not names:
             return {}
         for round_ in range(_ROUNDS):
@@ -307,6 +318,40 @@ class AsyncSession:
                 if round_ == _ROUNDS - 1 or not await self._renewed(problem, adapter, session):
                     raise
         raise AssertionError("a last round returns or raises")
+
+    def begun(
+        self, modules: Sequence[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
+    ) -> Begun | None:
+        """The only request of a call, for a thread that sends it itself, even one without a loop; None where there are
+        several, or something has to be done first. ``resumed`` goes on where sending it failed."""
+        names, found = _names(modules), self._found
+        if not names or found is None or self._connection.straight is None or self._lock.locked():
+            return None
+        adapter, crypto, session = found
+        if self._adapter is not adapter or self._crypto is not crypto or self._session != session:
+            return None
+        call = _call(adapter, crypto, names, x, ranks or {})
+        if not call.one_upload:
+            return None
+        path, asking = _path(session), call.requests
+        return Begun(adapter, session, self._connection.evaluation(path, lambda: asking()[0], call.updates))
+
+    async def resumed(
+        self,
+        begun: Begun,
+        problem: Exception,
+        modules: Sequence[str],
+        x: Any,
+        *,
+        ranks: Mapping[str, Sequence[int] | None] | None = None,
+    ) -> dict[str, Any]:
+        """The updates of a call that was ``begun`` and whose request ended in a problem."""
+        try:
+            return await begun.evaluation.sent(problem)
+        except ServiceProblem as last:
+            if not await self._renewed(last, begun.adapter, begun.session):
+                raise
+        return await self.updates(modules, x, ranks=ranks)
 
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
         """Whether what the service lacks was made anew, so that the call can start again."""
@@ -347,22 +392,15 @@ class AsyncSession:
         x: Any,
         ranks: Mapping[str, Sequence[int] | None],
     ) -> dict[str, Any]:
-        chosen = adapter.chosen(names, ranks)
-        places = {name: adapter.place(name) for name in names}
-        columns = {update.columns for _, update in places.values()}
-        if len(columns) > 1:
-            raise ServiceProblem("SL583", f"these modules have {sorted(columns)} columns, and read one x")
-        tokens = Tokens.of(x, columns.pop(), names[0] if len(names) == 1 else "each of these modules")
-        call, path = Call(adapter, crypto, names, tokens, chosen), f"/v1/sessions/{session}/evaluate"
+        call, path = _call(adapter, crypto, names, x, ranks), _path(session)
         if call.one_upload:
-            # in the connection's thread: threads that wake each other take longer than a small evaluation
-            return await self._connection.evaluate(path, lambda: call.requests()[0], call.updates)
+            return await self._connection.evaluation(path, lambda: call.requests()[0], call.updates).sent()
         answers = Answers()
         some = asyncio.Semaphore(_AT_A_TIME)
 
         async def one(request: Asking) -> None:
             async with some:
-                answers.update(await self._connection.evaluate(path, lambda: request, lambda found: found))
+                answers.update(await self._connection.evaluation(path, lambda: request, lambda found: found).sent())
 
         # none is given up because another one failed: what is sent depends on x alone
         ended = await asyncio.gather(*map(one, await self._worked(call.requests)), return_exceptions=True)
@@ -370,6 +408,27 @@ class AsyncSession:
             if isinstance(problem, BaseException):
                 raise problem
         return await self._worked(call.updates, answers)
+
+
+def _names(modules: Sequence[str]) -> list[str]:
+    """Each once. Raises ``SlotError`` for a name in the place of several."""
+    if isinstance(modules, str):
+        raise error("SL005", "updates takes a list of modules", hint="update takes one module")
+    return list(dict.fromkeys(modules))
+
+
+def _path(session: str) -> str:
+    return f"/v1/sessions/{session}/evaluate"
+
+
+def _call(adapter: Adapter, crypto: Crypto, names: Sequence[str], x: Any, ranks: Mapping[str, Any]) -> Call:
+    """Raises ``ServiceProblem`` and Rejected."""
+    chosen = adapter.chosen(names, ranks)
+    columns = {adapter.place(name)[1].columns for name in names}
+    if len(columns) > 1:
+        raise ServiceProblem("SL583", f"these modules have {sorted(columns)} columns, and read one x")
+    tokens = Tokens.of(x, columns.pop(), names[0] if len(names) == 1 else "each of these modules")
+    return Call(adapter, crypto, names, tokens, chosen)
 
 
 def _session(value: Any) -> dict[str, Any]:

@@ -12,9 +12,10 @@ import random
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -53,41 +54,41 @@ class Connection:
         headers = {"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"}
         # a proxy has no business between two processes of one machine
         verify = httpx.create_ssl_context(trust_env=not local) if certificates is None else _trusted(certificates)
-        self._http = httpx.AsyncClient(
+        self.http = httpx.AsyncClient(
             base_url=self.url,
             headers=headers,
             timeout=httpx.Timeout(timeout, connect=10.0),
             verify=verify,
             trust_env=not local,
         )
-        self._prefix = parsed.path.rstrip("/")
+        self.prefix = parsed.path.rstrip("/")
         secure = parsed.scheme == "https"
         port = parsed.port or (443 if secure else 80)
-        self._straight = None
+        self.straight = None
         if local or not _by_proxy(parsed):
-            self._straight = Straight(parsed.host, port, verify if secure else None, [*headers.items()], timeout)
+            self.straight = Straight(parsed.host, port, verify if secure else None, [*headers.items()], timeout)
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._straight is not None:
-            self._straight.close()
-        await self._http.aclose()
+        if self.straight is not None:
+            self.straight.close()
+        await self.http.aclose()
 
     async def json(self, method: str, path: str, body: Any = None, *, again: bool = True) -> Any:
         """The JSON of an answer; None of one without a body. ``again``: whether it may be sent twice. Raises
         ``ServiceProblem``."""
 
         async def once() -> Any:
-            response = await self._http.request(method, path, json=body)
+            response = await self.http.request(method, path, json=body)
             return _json(response)
 
-        return await self._tried(once, self.tries if again else 1)
+        return await self.tried(once, most=None if again else 1)
 
     async def data(self, path: str) -> bytes:
         """The bytes of an answer. Raises ``ServiceProblem``."""
 
         async def once() -> bytes:
-            async with self._http.stream("GET", path) as response:
+            async with self.http.stream("GET", path) as response:
                 data = bytearray()
                 async for part in response.aiter_bytes():
                     data += part
@@ -96,48 +97,36 @@ class Connection:
                 _check(response.status_code, response.headers, bytes(data))
                 return bytes(data)
 
-        return await self._tried(once, self.tries)
+        return await self.tried(once)
 
     async def put(self, path: str, data: bytes | memoryview) -> Any:
         """Send bytes, once. Raises ``ServiceProblem``."""
 
         async def once() -> Any:
-            response = await self._http.put(path, content=bytes(data), headers={"Content-Type": BINARY})
+            response = await self.http.put(path, content=bytes(data), headers={"Content-Type": BINARY})
             return _json(response)
 
-        return await self._tried(once, 1)
+        return await self.tried(once, most=1)
 
-    async def evaluate(self, path: str, asking: Callable[[], Asking], then: Callable[[Answers], Result]) -> Result:
-        """Send a request for evaluation until its whole answer was received, and give what ``then`` makes of that.
-        ``asking`` makes the request, once. Both are called in a thread. Raises what they raise, and
-        ``ServiceProblem``."""
+    def evaluation(
+        self, path: str, asking: Callable[[], Asking], then: Callable[[Answers], Result]
+    ) -> Evaluation[Result]:
+        """A request for evaluation that was not sent yet. ``asking`` makes it, once; ``then`` makes something of its
+        answers."""
+        return Evaluation(self, path, cache(asking), then)
 
-        headers = [("Content-Type", BINARY), (KEY_HEADER, secrets.token_urlsafe(24))]
-        made = cache(asking)
-
-        def body() -> bytes:
-            return made().body
-
-        def read(status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> Answers:
-            return made().answers(_read(len(made().asked), status, headers, pieces))
-
-        async def once() -> Result:
-            if self._straight is not None:
-                return await self._straight.post(f"{self._prefix}{path}", body, headers, read, then)
-            content = await asyncio.to_thread(body)
-            async with self._http.stream("POST", path, content=content, headers=headers) as response:
-                # held whole; what limits pieces limits this
-                pieces = [piece async for piece in _up_to(response, _MOST_ANSWER)]
-                answers = read(response.status_code, response.headers, iter(pieces))
-            return await asyncio.to_thread(then, answers)
-
-        return await self._tried(once, self.tries)
-
-    async def _tried(self, once: Callable[[], Awaitable[Result]], tries: int) -> Result:
-        wait = _FIRST_WAIT
+    async def tried(
+        self, once: Callable[[], Awaitable[Result]], before: Exception | None = None, most: int | None = None
+    ) -> Result:
+        """The result of work that may be done again: after faults of the network and where the service says so,
+        ``most`` times. ``before``: how a first try ended. Raises what the last one raises, but ``ServiceProblem`` for
+        ``httpx.HTTPError``."""
+        wait, tries = _FIRST_WAIT, self.tries if most is None else most
         for number in range(tries):
             last = number == tries - 1
             try:
+                if before is not None and not number:
+                    raise before
                 return await once()
             except httpx.TransportError as problem:
                 if last:
@@ -153,6 +142,58 @@ class Connection:
             await asyncio.sleep(pause * random.uniform(1.0, 1.5))
             wait = min(2 * wait, _MOST_WAIT)
         raise AssertionError("a last try returns or raises")
+
+
+@dataclass(frozen=True)
+class Evaluation(Generic[Result]):
+    """A request for evaluation: the same bytes under the same idempotency key, however often it is sent. What makes it
+    and what makes something of its answers runs in the thread that sends and reads: threads that wake each other take
+    longer than a small evaluation."""
+
+    _connection: Connection
+    _path: str
+    _made: Callable[[], Asking]
+    _then: Callable[[Answers], Result]
+    _key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+
+    @property
+    def _headers(self) -> list[tuple[str, str]]:
+        return [("Content-Type", BINARY), (KEY_HEADER, self._key)]
+
+    def _body(self) -> bytes:
+        return self._made().body
+
+    def _answers(self, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> Answers:
+        return self._made().answers(_read(len(self._made().asked), status, headers, pieces))
+
+    def here(self) -> Result:
+        """Send it once, in the caller's thread. Raises what making it and its answers raises, ``ServiceProblem``, and
+        ``httpx.TransportError``; ``sent`` goes on after the last two. Only where the connection is ``straight``."""
+        straight = self._connection.straight
+        assert straight is not None
+        return straight.post_here(self._whole_path, self._body, self._headers, self._answers, self._then)
+
+    async def sent(self, problem: Exception | None = None) -> Result:
+        """Send it in a thread until its whole answer was received. ``problem``: how ``here`` ended. Raises what making
+        it and its answers raises, and ``ServiceProblem``."""
+        return await self._connection.tried(self._once, problem)
+
+    async def _once(self) -> Result:
+        if self._connection.straight is not None:
+            return await self._connection.straight.post(
+                self._whole_path, self._body, self._headers, self._answers, self._then
+            )
+        content = await asyncio.to_thread(self._body)
+        http = self._connection.http
+        async with http.stream("POST", self._path, content=content, headers=self._headers) as response:
+            # held whole; what limits pieces limits this
+            pieces = [piece async for piece in _up_to(response, _MOST_ANSWER)]
+            answers = self._answers(response.status_code, response.headers, iter(pieces))
+        return await asyncio.to_thread(self._then, answers)
+
+    @property
+    def _whole_path(self) -> str:
+        return f"{self._connection.prefix}{self._path}"
 
 
 def _read(most: int, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> list[Box]:

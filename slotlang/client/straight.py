@@ -206,6 +206,17 @@ class Straight:
             work.give_up()
             raise
 
+    def post_here(
+        self,
+        path: str,
+        body: Callable[[], bytes],
+        headers: Sequence[tuple[str, str]],
+        read: Read[Given],
+        then: Callable[[Given], Result],
+    ) -> Result:
+        """As ``post``, in the caller's thread."""
+        return then(self._posted(path, body(), headers, read, _Work()))
+
     def _posted(
         self, path: str, body: bytes, headers: Sequence[tuple[str, str]], read: Read[Given], work: _Work
     ) -> Given:

@@ -8,8 +8,11 @@ from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
+import httpx
+
 from slotlang.client.adapter import Adapter
 from slotlang.client.asynchronous import AsyncSession, Options
+from slotlang.client.problems import ServiceProblem
 
 Result = TypeVar("Result")
 
@@ -69,14 +72,22 @@ class Session:
         """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
         all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out. ``ranks``:
         those that are on, from 0, which the service sees: the update is scaling * A[:, ranks] @ B[ranks] @ x."""
-        return self._waited(self._inner.update(module, x, ranks=ranks))
+        return self.updates([module], x, ranks={module: ranks})[module]
 
     def updates(
         self, modules: Sequence[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
     ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
-        return self._waited(self._inner.updates(modules, x, ranks=ranks))
+        begun = self._inner.begun(modules, x, ranks=ranks) if self._thread.is_alive() else None
+        if begun is None:
+            return self._waited(self._inner.updates(modules, x, ranks=ranks))
+        try:
+            # in this thread: threads that wake each other take longer than a small evaluation
+            return begun.evaluation.here()
+        except (ServiceProblem, httpx.HTTPError) as caught:
+            problem = caught
+        return self._waited(self._inner.resumed(begun, problem, modules, x, ranks=ranks))
 
     def close(self) -> None:
         """Close connections. The session stays at the service: ``end`` ends it."""

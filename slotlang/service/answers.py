@@ -95,11 +95,15 @@ class Answers:
             if found is not None and abs(now - found.begun) < self.window:
                 return _same(found, digest)
             self._remove(name)
+        return self.new(name, digest)
+
+    def new(self, name: str, digest: str) -> Stored:
+        """Nothing, for a request of which nothing is stored. Raises Refusal SL575 as ``begin``."""
         if self._bytes >= self.limit:
             raise Refusal(BUSY, "the service keeps as many answers as it may", retry_after=min(self.window, 30.0))
-        return Stored(name, now, digest)
+        return Stored(name, self.clock(), digest)
 
-    def store(self, of: Stored, number: int, data: bytes) -> None:
+    def store(self, of: Stored, number: int, data: bytes | memoryview) -> None:
         """Store a part, whole or not at all. Raises OSError."""
         path, part = f"{self.folder}/{of.name}", [_HEAD.pack(number, len(data)), data]
         with self._of(of.name):

@@ -37,8 +37,8 @@ _SMALL = 1 << 20
 
 @dataclass(eq=False)
 class Run:
-    """A request under way, or one that is answered from what is stored: a task or bytes for each item. ``digest``: of
-    its body."""
+    """A request under way, or one that is answered from what is stored: a task or bytes for each item. The task of the
+    last one gives the end of the answer, too. ``digest``: of the request's body."""
 
     adapter: str
     version: str
@@ -63,9 +63,11 @@ class Run:
                     raise
                 yield frame("problem", {"item": number, **_logged(problem).to_json()["error"]})
                 return
-            yield piece + self._end() if number == last else piece
+            yield piece + self.end if number == last and isinstance(part, bytes) else piece
 
-    def _end(self) -> bytes:
+    @property
+    def end(self) -> bytes:
+        """The frame that ends the answer."""
         return frame("end", {"adapter": self.adapter, "version": self.version, "items": len(self.parts)})
 
 
@@ -74,12 +76,6 @@ def _logged(problem: BaseException) -> Refusal:
     if told.code == FAILED:
         _LOG.error("an evaluation failed", exc_info=problem)
     return told
-
-
-async def _until_all_end(run: Run, held: ExitStack) -> None:
-    """Hold on to what a run needs until all its parts have ended."""
-    with held:
-        await asyncio.gather(*(p for p in run.parts if not isinstance(p, bytes)), return_exceptions=True)
 
 
 async def _soon(size: int, work: Callable[[], Result]) -> Result:
@@ -114,7 +110,7 @@ class Evaluations:
         self.queue = Queue(lambda: evaluator.width, limits)
         self.token_rate = Rate(limits.tokens_per_minute / 60, limits.tokens_per_minute)
         self._runs: dict[str, Run] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bytes]] = set()
         self._encoding: Counter[Gated] = Counter()
 
     async def begin(self, tenant: Tenant, session: Session, key: str, body: bytes) -> Run:
@@ -131,7 +127,7 @@ class Evaluations:
             stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
         else:
             # as most are: there is no file to be read
-            stored = self.answers.begin(name, digest)
+            stored = self.answers.new(name, digest)
         # from here on nothing waits: of two requests with one key, one starts
         return self._run(name, digest) or self._begun(tenant, session, stored, request)
 
@@ -149,7 +145,8 @@ class Evaluations:
         numbers = range(len(request.items))
         run = Run(request.adapter, request.version, stored.digest)
         missing = [number for number in numbers if number not in stored.parts]
-        self.metrics.replays.inc(len(numbers) - len(missing))
+        if stored.parts:
+            self.metrics.replays.inc(len(numbers) - len(missing))
         run.parts = [stored.parts.get(number, b"") for number in numbers]
         if not missing:
             return run
@@ -170,16 +167,27 @@ class Evaluations:
             item, group = request.items[number], groups[number]
             upload = request.uploads[item.upload]
             job = Job(adapter.program(group), adapter.weights(group), keys, upload, *gates[number])
-            work = self._part(tenant, session, adapter, group, job, stored, number, item)
+            end = run.end if number == numbers[-1] else b""
+            work = self._part(tenant, session, adapter, group, job, stored, number, item, end)
             run.parts[number] = asyncio.create_task(work)
         self._runs[stored.name] = run
         held = ExitStack()
         held.callback(self._left, stored.name, run)
         held.enter_context(adapter.use())
         held.enter_context(self.store.using(session))
-        task = asyncio.create_task(_until_all_end(run, held))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def ended(task: asyncio.Task[bytes]) -> None:
+            self._tasks.discard(task)
+            # who asked for it may have gone away: nobody else wants to know
+            if not task.cancelled():
+                task.exception()
+            if run.ended:
+                held.close()
+
+        for part in run.parts:
+            if not isinstance(part, bytes):
+                self._tasks.add(part)
+                part.add_done_callback(ended)
         return run
 
     async def _part(
@@ -192,6 +200,7 @@ class Evaluations:
         stored: Stored,
         number: int,
         item: Item,
+        end: bytes,
     ) -> bytes:
         seconds, encoding = self.metrics.seconds, 0.0
 
@@ -200,8 +209,9 @@ class Evaluations:
             nonlocal encoding
             encoding = done.encoding
             with seconds["store"].time():
-                data = answer_frame(adapter.name, adapter.version, number, item, done.results)
-                self.answers.store(stored, number, data)
+                data = answer_frame(adapter.name, adapter.version, number, item, done.results, end)
+                # another answer may end elsewhere
+                self.answers.store(stored, number, memoryview(data)[: len(data) - len(end)])
             seconds["load"].observe(done.loading)
             seconds["evaluate"].observe(done.evaluating)
             if encoding:

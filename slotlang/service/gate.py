@@ -31,8 +31,8 @@ _DRAINED, _DRAINING = 8 << 20, 2.0
 """Bytes and seconds of a refused body that are read and thrown away, so that whoever sends it reads the answer."""
 
 
-class _Late(Exception):
-    """Nobody reads the answer."""
+class Late(Exception):
+    """Nobody reads the answer. Raised by what sends it."""
 
 
 class Gate:
@@ -50,7 +50,7 @@ class Gate:
         try:
             body.check_length()
             await self.app(scope, body.receive, answer.send)
-        except (ClientDisconnect, _Late):
+        except (ClientDisconnect, Late):
             _LOG.info("a client went away")
             if answer.begun:
                 # what was begun can't be ended well: uvicorn closes the connection
@@ -135,7 +135,7 @@ class _Answer:
         self.begun = False
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer, within the time that a reader has."""
+        """Send a part of the answer."""
         metrics = self._gate.metrics
         if message["type"] == "http.response.start":
             self.begun = True
@@ -149,8 +149,4 @@ class _Answer:
                     metrics.refusals.labels(value.decode()).inc()
         else:
             metrics.bytes_out.inc(len(message.get("body", b"")))
-        try:
-            async with asyncio.timeout(self._gate.limits.idle):
-                await self._send(message)
-        except TimeoutError:
-            raise _Late from None
+        await self._send(message)

@@ -13,6 +13,8 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from slotlang.service.gate import Late
+
 _GATHERED = 1 << 22
 """Bytes of a body that are read before they are asked for."""
 _SOON = 0.1
@@ -20,11 +22,19 @@ _SOON = 0.1
 
 
 class _Flow(FlowControl):
-    """Stops reading where a request has to be answered first, or ``enough`` of its body was read."""
+    """Stops reading where a request has to be answered first, or ``enough`` of its body was read. Whoever reads an
+    answer takes some of it within ``idle`` seconds."""
 
-    def __init__(self, transport: asyncio.Transport, enough: Callable[[], bool]) -> None:
+    def __init__(self, transport: asyncio.Transport, idle: float, enough: Callable[[], bool]) -> None:
         super().__init__(transport)
-        self._enough = enough
+        self._idle, self._enough = idle, enough
+
+    async def drain(self) -> None:
+        try:
+            async with asyncio.timeout(self._idle):
+                await super().drain()
+        except TimeoutError:
+            raise Late from None
 
     def pause_reading(self) -> None:
         if self._enough():
@@ -68,7 +78,7 @@ def protocol(idle: float, gathered: Callable[[Mapping[str, Any]], bool]) -> type
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self.flow = _Flow(transport, lambda: self._gathering is None or self._gathering.enough)
+            self.flow = _Flow(transport, idle, lambda: self._gathering is None or self._gathering.enough)
             self._look()
 
         def data_received(self, data: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from slotlang.service.fields import Fields, Wrong
 from slotlang_runtime.errors import BAD_RANKS, Rejected
 from slotlang_runtime.ranks import checked_ranks
-from slotlang_runtime.wire import Box, pack, unpack
+from slotlang_runtime.wire import Box, pack, pieces_of, unpack
 
 VERSION = 1
 HEADER = "Slotlang-Protocol"
@@ -108,10 +108,12 @@ class Request:
         return cls(label.text("adapter"), label.text("version"), tuple(items), uploads)
 
 
-def frame(kind: str, label: Mapping[str, Any], records: Mapping[str, bytes] | None = None) -> bytes:
-    """One frame of an answer."""
-    data = pack(kind, label, records or {})
-    return LENGTH.pack(len(data)) + data
+def frame(
+    kind: str, label: Mapping[str, Any], records: Mapping[str, bytes] | None = None, behind: bytes = b""
+) -> bytes:
+    """One frame of an answer, and what comes ``behind`` it."""
+    pieces = pieces_of(kind, label, records or {})
+    return b"".join([LENGTH.pack(sum(map(len, pieces))), *pieces, behind])
 
 
 def answer_label(adapter: str, version: str, number: int, item: Item) -> dict[str, Any]:
@@ -120,9 +122,9 @@ def answer_label(adapter: str, version: str, number: int, item: Item) -> dict[st
     return {**label, "ranks": ranks_json(item.ranks)} if item.ranks else label
 
 
-def answer_frame(adapter: str, version: str, number: int, item: Item, results: bytes) -> bytes:
-    """The results of an item."""
-    return frame("answer", answer_label(adapter, version, number, item), {"results": results})
+def answer_frame(adapter: str, version: str, number: int, item: Item, results: bytes, behind: bytes = b"") -> bytes:
+    """The results of an item, and what comes ``behind`` them."""
+    return frame("answer", answer_label(adapter, version, number, item), {"results": results}, behind)
 
 
 class Frames:

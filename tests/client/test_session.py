@@ -19,10 +19,11 @@ from served import LAYERS, D, Process, update_of
 
 from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.adapter import Adapter, Crypto
-from slotlang.client.connection import Connection
+from slotlang.client.connection import Connection, Evaluation
 from slotlang.client.tokens import Tokens
 from slotlang.diagnostics import SlotError
 from slotlang.integrations.peft import attach
+from slotlang.service.protocol import KEY_HEADER
 from slotlang_runtime import BelowPrecision, Rejected, SecretKey
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.parameters import RingParameters
@@ -41,6 +42,7 @@ class Lossy:
     def __init__(self, url: str) -> None:
         self.faults: list[tuple[str, int]] = []
         self.seen: list[tuple[str, str, bytes]] = []
+        self.keys: list[str | None] = []
         lossy, upstream = self, httpx.Client(base_url=url, trust_env=False, timeout=30)
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,6 +54,7 @@ class Lossy:
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 lossy.seen.append((self.command, self.path, body))
+                lossy.keys.append(self.headers.get(KEY_HEADER))
                 kind, size = "", 0
                 if lossy.faults and self.command in ("POST", "PUT"):
                     kind, size = lossy.faults.pop(0)
@@ -94,15 +97,53 @@ def lossy(served: Process) -> Iterator[Lossy]:
     found.server.server_close()
 
 
-def test_what_is_lost_is_sent_again_as_it_was(lossy: Lossy, token: str) -> None:
+LOST = [("request", 0), ("answer", 100), ("busy", 0), ("answer", 0)]
+
+
+def check_sent_again(lossy: Lossy, y: Any) -> None:
+    """The same bytes under the same key, so often as they were lost and once more."""
+    assert np.abs(y - update_of(LAYERS[0], X[:2])).max() < 1e-5
+    bodies = [body for _, path, body in lossy.seen if path.endswith("/evaluate")]
+    assert len(bodies) == 5 and len(set(bodies)) == 1
+    assert len(lossy.keys) == 5 and len(set(lossy.keys)) == 1 and lossy.keys[0]
+
+
+def test_what_is_lost_is_sent_again_as_it_was(lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First by the thread that calls, then by the session's own."""
+    threads, plain = list[str](), Crypto.encrypt
+
+    def encrypt(self: Crypto, *arguments: Any) -> bytes:
+        threads.append(threading.current_thread().name)
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(Crypto, "encrypt", encrypt)
     with Session(lossy.url, token) as session:
         session.keys()
         lossy.seen.clear()
-        lossy.faults = [("request", 0), ("answer", 100), ("busy", 0), ("answer", 0)]
-        y = session.update(LAYERS[0], X[:2])
-        assert np.abs(y - update_of(LAYERS[0], X[:2])).max() < 1e-5
-        bodies = [body for method, path, body in lossy.seen if path.endswith("/evaluate")]
-        assert len(bodies) == 5 and len(set(bodies)) == 1
+        lossy.keys.clear()
+        lossy.faults = [*LOST]
+        check_sent_again(lossy, session.update(LAYERS[0], X[:2]))
+    assert threads == [threading.current_thread().name]
+
+
+def test_what_asyncio_loses_is_sent_again_as_it_was(lossy: Lossy, token: str) -> None:
+    async def main() -> Any:
+        async with AsyncSession(lossy.url, token) as session:
+            await session.keys()
+            lossy.seen.clear()
+            lossy.keys.clear()
+            lossy.faults = [*LOST]
+            return await session.update(LAYERS[0], X[:2])
+
+    check_sent_again(lossy, asyncio.run(main()))
+
+
+def test_a_call_of_a_closed_session_is_refused(served: Process, token: str) -> None:
+    session = Session(served.url, token)
+    session.update(LAYERS[0], X[:2])
+    session.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        session.update(LAYERS[0], X[:2])
 
 
 def test_keys_go_on_where_the_network_failed(lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,9 +233,9 @@ def test_nothing_is_sent_after_decryption_began(served: Process, token: str, mon
 
     monkeypatch.setattr(module, "_REQUEST_ITEMS", 1)
     sent: list[str] = []
-    plain = Connection.evaluate
+    plain = Evaluation.sent
 
-    async def evaluate(self: Connection, *arguments: Any) -> Any:
+    async def evaluate(self: Evaluation[Any], *arguments: Any) -> Any:
         sent.append("begins")
         found = await plain(self, *arguments)
         sent.append("ends")
@@ -204,7 +245,7 @@ def test_nothing_is_sent_after_decryption_began(served: Process, token: str, mon
         sent.append("decrypts")
         raise Rejected("out of range", "SL533")
 
-    monkeypatch.setattr(Connection, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluation, "sent", evaluate)
     monkeypatch.setattr(Crypto, "decrypt", decrypt)
     with Session(served.url, token) as session, pytest.raises(Rejected, match="out of range"):
         session.update(LAYERS[0], np.ones((6, D)))
