@@ -4,46 +4,41 @@ Two evaluations of one upload have different masks, and their mean hides less. S
 any of it is sent, and a request is known by tenant, session and idempotency key; another request under the same key is
 refused. Parts lie in files, so that this holds over a restart too.
 
-A file for each request: a line with the time at which it came and its digest, then its parts as they were evaluated,
-each with its number and length before it, appended by one write. A process that ends while it writes leaves half a
-part, which is cut off when the file is read again: nothing of it was sent.
+Making a file for each request takes time that who asks waits for. So a file, called a segment, holds parts of many
+answers. Which parts there are, and where, is held in memory, and read from the segments' heads at the start. A process
+that ends while it writes leaves half a part at a segment's end: nothing of it was sent.
 
-When each came is known here too, in order, so that only files whose window is over are looked at; and they are deleted
-a few at a time, for who waits for an answer would feel a thousand at once.
+A segment takes parts for a small part of the window, and is deleted as a whole when the window of all its answers is
+over: a few megabytes at a time, for who waits for an answer would feel all of it at once.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import math
-import os
+import itertools
 import shutil
-import struct
 import threading
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from slotlang.service.problems import BUSY, OTHER_REQUEST, Refusal
-from slotlang_runtime.amounts import count_of
+from slotlang.service.segments import Head, Segment
 
-_HEAD = struct.Struct("<IQ")
-_LINE = 128
-"""Bytes of the first line, at most."""
-_LOCKS = 64
+_PREFIX = "segment-"
+_FULL, _AGE = 64 << 20, 1 / 20
+"""Bytes from which on a segment takes no more parts, and the part of the window after which it takes none."""
+_CUT = 4 << 20
+"""Bytes of a segment that are deleted at once."""
 _PAUSE, _MOST_PAUSE = 0.002, 0.05
-"""Seconds between two files that are deleted, at least and at most."""
-_GONE = ".gone."
-"""What a file's name begins with while it is deleted: where its bytes are just written to the disk, that takes long."""
+"""Seconds between two of these, at least and at most."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored of a request's answer. ``name``: of its file; ``begun``: when it first came; ``digest``: of its
+    """What is stored of a request's answer. ``name``: the request's; ``begun``: when it first came; ``digest``: of its
     body; ``parts`` by number."""
 
     name: str
@@ -52,9 +47,25 @@ class Stored:
     parts: dict[int, bytes] = field(default_factory=dict, repr=False)
 
 
+class _Place(NamedTuple):
+    number: int
+    segment: Segment
+    at: int
+    size: int
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Where the parts of a request's answer are, in the order in which they were stored."""
+
+    begun: float
+    digest: str
+    places: list[_Place] = field(default_factory=list)
+
+
 class Answers:
     """Stored answers. ``window``: seconds for which each is kept, from its request on; ``limit``: bytes of all of
-    them, beyond which no new request is taken until some have expired."""
+    them, beyond which no new request is taken until some have expired. Raises OSError."""
 
     def __init__(
         self, folder: Path, window: float, limit: int = 1 << 34, clock: Callable[[], float] = time.time
@@ -62,12 +73,27 @@ class Answers:
         self.folder, self.window, self.limit, self.clock = folder, window, limit, clock
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        # a disk that is busy with one file holds up few others
-        self._locks = [threading.Lock() for _ in range(_LOCKS)]
-        # of files of an earlier process it is not known: each is looked at once
-        self._came = OrderedDict[str, float]((path.name, -math.inf) for path in folder.iterdir())
-        self._bytes = sum(_bytes(folder / name) for name in self._came)
+        self._index = dict[str, _Kept]()
+        self._segments, self._bytes = list[Segment](), 0
+        # those that take parts, and to which nobody writes now
+        self._free = list[Segment]()
         self._closed = threading.Event()
+        last = 0
+        for path in sorted(folder.iterdir()):
+            number = path.name.removeprefix(_PREFIX)
+            if path.is_file() and path.name != number and number.isdecimal():
+                # in the order in which they were made: of two requests that had a name, the later one counts
+                segment, last = Segment(str(path), size=path.stat().st_size), int(number)
+                for at, head in segment.walk():
+                    self._add(segment, at, head)
+                self._segments.append(segment)
+                self._bytes += segment.size
+            elif path.is_dir():
+                # what an earlier version kept
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        self._numbers = itertools.count(last + 1)
 
     @property
     def size(self) -> int:
@@ -76,26 +102,33 @@ class Answers:
 
     @staticmethod
     def name(tenant: str, session: str, key: str) -> str:
-        """Of a request's file."""
+        """Of a request: 40 hexadecimal digits."""
         return hashlib.sha256("\n".join((tenant, session, key)).encode()).hexdigest()[:40]
 
     def known(self, name: str) -> bool:
         """Whether something is stored under a name."""
-        # of every request: a path is made in less time by hand
-        return os.path.exists(f"{self.folder}/{name}")  # noqa: PTH110
+        return name in self._index
 
     def begin(self, name: str, digest: str) -> Stored:
         """What is stored under a name, for a request of this digest: nothing of a new one. Raises Refusal SL576 where
-        another request had the name, and SL575 for a new one when all answers have as many bytes as they may."""
-        now = self.clock()
-        if self.known(name):
-            with self._of(name):
-                found = self._read(self.folder / name)
-            # of one that begins later than now, the machine's clock was another one
-            if found is not None and abs(now - found.begun) < self.window:
-                return _same(found, digest)
-            self._remove(name)
-        return self.new(name, digest)
+        another request had the name, SL575 for a new one when all answers have as many bytes as they may, and
+        OSError."""
+        with self._lock:
+            kept = self._index.get(name)
+            if kept is not None and self._over(kept.begun, kept.begun):
+                del self._index[name]
+                kept = None
+            places = [] if kept is None else list(kept.places)
+        if kept is None:
+            return self.new(name, digest)
+        if kept.digest != digest:
+            raise Refusal(OTHER_REQUEST, "another request had this idempotency key", hint="use a new key")
+        stored = Stored(name, kept.begun, digest)
+        for place in places:
+            head = Head(kept.begun, name, digest, place.number, place.size)
+            if (data := place.segment.read(place.at, head)) is not None:
+                stored.parts[place.number] = data
+        return stored
 
     def new(self, name: str, digest: str) -> Stored:
         """Nothing, for a request of which nothing is stored. Raises Refusal SL575 as ``begin``."""
@@ -105,131 +138,100 @@ class Answers:
 
     def store(self, of: Stored, number: int, data: bytes | memoryview) -> None:
         """Store a part, whole or not at all. Raises OSError."""
-        path, part = f"{self.folder}/{of.name}", [_HEAD.pack(number, len(data)), data]
-        with self._of(of.name):
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                before = os.fstat(descriptor).st_size
-                if not before:
-                    part.insert(0, f"{of.begun!r} {of.digest}\n".encode())
-                    self._note(of.name, of.begun)
-                size = sum(map(len, part))
-                try:
-                    if os.writev(descriptor, part) != size:
-                        raise OSError(errno.ENOSPC, f"there is no room for a part of {count_of(size, 'byte')}")
-                except OSError:
-                    os.ftruncate(descriptor, before)
-                    raise
-            finally:
-                os.close(descriptor)
-        self._count(size)
-
-    def _read(self, path: Path) -> Stored | None:
-        """What a file says; what is behind its last whole part is cut off."""
+        segment = self._taken()
         try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        line, _, _ = data[:_LINE].partition(b"\n")
-        begun, _, digest = line.decode("ascii", "replace").partition(" ")
-        parts, at = dict[int, bytes](), len(line) + 1
-        while at + _HEAD.size <= len(data):
-            number, size = _HEAD.unpack_from(data, at)
-            if at + _HEAD.size + size > len(data):
-                break
-            at += _HEAD.size
-            parts[number] = data[at : at + size]
-            at += size
-        try:
-            found = Stored(path.name, float(begun), digest, parts)
-        except ValueError:
-            # not even its first line is whole
-            return None
-        if at < len(data):
-            os.truncate(path, at)
-            self._count(at - len(data))
-        return found
+            head = Head(of.begun, of.name, of.digest, number, len(data))
+            at = segment.append(head, data)
+            with self._lock:
+                self._bytes += segment.size - at
+                self._add(segment, at, head)
+        finally:
+            with self._lock:
+                self._freed(segment)
 
     def expire(self, seconds: float = 0.0) -> int:
-        """Delete answers whose window is over, in about this many seconds, or at once where there is no room for new
-        ones; their number."""
-        due, gone = self._due(), 0
-        pause = max(_PAUSE, min(_MOST_PAUSE, seconds / max(1, len(due))))
-        while due:
-            name = due.popleft()
-            if self._remove(name):
-                gone += 1
-            else:
-                # it is younger than was known, or one of its name came since
-                self._note(name, self._begun(name))
-            full = self._bytes >= self.limit or not seconds
-            if self._closed.wait(0.0 if full else pause):
-                break
+        """Delete segments whose answers' window is over, in about this many seconds, or at once where there is no room
+        for new ones; the number of these answers."""
         with self._lock:
-            for name in due:
-                # left for the next call
-                self._came.setdefault(name, -math.inf)
-                self._came.move_to_end(name, last=False)
+            self._close_old()
+            due = [s for s in self._segments if s.descriptor is None and self._over(s.first, s.last)]
+        pieces, gone = sum(segment.size // _CUT + 1 for segment in due), 0
+        pause = max(_PAUSE, min(_MOST_PAUSE, seconds / max(1, pieces)))
+        for segment in due:
+            gone += self._forget(segment)
+            while segment in self._segments:
+                self._cut(segment)
+                full = self._bytes >= self.limit or not seconds
+                if self._closed.wait(0.0 if full else pause):
+                    # the rest is left for the next call
+                    return gone
         return gone
 
     def close(self) -> None:
-        """End an ``expire`` that is under way."""
+        """End an ``expire`` that is under way, and close files to which nobody writes."""
         self._closed.set()
-
-    def _due(self) -> deque[str]:
-        """Names whose window is over, or of which it is not known; they are no longer noted."""
-        due, now = deque[str](), self.clock()
         with self._lock:
-            while self._came and next(iter(self._came.values())) <= now - self.window:
-                due.append(self._came.popitem(last=False)[0])
-        return due
+            while self._free:
+                self._free.pop().close()
 
-    def _note(self, name: str, begun: float) -> None:
+    def _over(self, first: float, last: float) -> bool:
+        """Whether the window of all requests that came between these times is over. Of those that come later than now,
+        the machine's clock was another one."""
+        return not first - self.window < self.clock() < last + self.window
+
+    def _cut(self, segment: Segment) -> None:
+        """Delete the last bytes of a segment, and in the end its file. Raises OSError."""
+        before = segment.size
+        segment.cut(max(0, before - _CUT))
         with self._lock:
-            self._came.pop(name, None)
-            self._came[name] = begun
+            self._bytes -= before - segment.size
+            if not segment.size:
+                self._segments.remove(segment)
 
-    def _begun(self, name: str) -> float:
-        """When the request came, as its file says; 0 where it says nothing."""
-        with suppress(OSError, ValueError), (self.folder / name).open("rb") as stream:
-            return float(stream.readline(_LINE).partition(b" ")[0])
-        return 0.0
-
-    def _remove(self, name: str) -> bool:
-        """Delete what is stored under a name, if its window is over."""
-        path = self.folder / name
-        with self._of(name):
-            if abs(self.clock() - self._begun(name)) < self.window:
-                return False
-            with self._lock:
-                self._came.pop(name, None)
-            if not name.startswith(_GONE):
-                size, path = _bytes(path), self.folder / f"{_GONE}{name}"
-                with suppress(FileNotFoundError):
-                    (self.folder / name).replace(path)
-                    self._count(-size)
-        if path.is_dir():
-            # what an earlier version kept
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-        return True
-
-    def _of(self, name: str) -> threading.Lock:
-        return self._locks[hash(name) % _LOCKS]
-
-    def _count(self, size: int) -> None:
+    def _taken(self) -> Segment:
+        """A segment that takes parts and to which nobody else writes: a disk that is busy with one file holds up no
+        others. Raises OSError."""
         with self._lock:
-            self._bytes = max(0, self._bytes + size)
+            self._close_old()
+            if self._free:
+                return self._free.pop()
+            path = f"{self.folder}/{_PREFIX}{next(self._numbers):012}"
+        segment = Segment.create(path, self.clock())
+        with self._lock:
+            self._segments.append(segment)
+        return segment
 
+    def _freed(self, segment: Segment) -> None:
+        """Nobody writes to this segment now: others may, or it is closed. Within the lock."""
+        if segment.size >= _FULL or self._closed.is_set():
+            segment.close()
+        elif segment.descriptor is not None:
+            self._free.append(segment)
 
-def _same(found: Stored, digest: str) -> Stored:
-    if found.digest != digest:
-        raise Refusal(OTHER_REQUEST, "another request had this idempotency key", hint="use a new key")
-    return found
+    def _close_old(self) -> None:
+        """Close segments that took parts for long enough. Within the lock."""
+        now, free = self.clock(), self._free
+        for segment in [s for s in free if abs(now - s.made) >= self.window * _AGE]:
+            free.remove(segment)
+            segment.close()
 
+    def _add(self, segment: Segment, at: int, head: Head) -> None:
+        """Note a part. Within the lock, or before there are threads."""
+        kept = self._index.get(head.name)
+        if kept is None or (kept.begun, kept.digest) != (head.begun, head.digest):
+            self._index[head.name] = kept = _Kept(head.begun, head.digest)
+        kept.places.append(_Place(head.number, segment, at, head.size))
+        segment.first, segment.last = min(segment.first, head.begun), max(segment.last, head.begun)
+        segment.names.append(head.name)
 
-def _bytes(path: Path) -> int:
-    with suppress(OSError):
-        return path.stat().st_size
-    return 0
+    def _forget(self, segment: Segment) -> int:
+        """Forget what came when the segment's parts came; the number of answers."""
+        gone = 0
+        with self._lock:
+            for name in segment.names:
+                # one of its name may have come since
+                if (kept := self._index.get(name)) and segment.first <= kept.begun <= segment.last:
+                    del self._index[name]
+                    gone += 1
+            segment.names.clear()
+        return gone

@@ -126,7 +126,7 @@ class Evaluations:
         if self.answers.known(name):
             stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
         else:
-            # as most are: there is no file to be read
+            # as most are: there is nothing to be read
             stored = self.answers.new(name, digest)
         # from here on nothing waits: of two requests with one key, one starts
         return self._run(name, digest) or self._begun(tenant, session, stored, request)

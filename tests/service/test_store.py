@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import sqlite3
 import time
@@ -298,77 +297,6 @@ def test_names_of_sessions_are_no_paths(name: str, tmp_path: Path) -> None:
         Store(tmp_path).get("a", name)
 
 
-def test_answers_are_kept_for_their_window(tmp_path: Path) -> None:
-    clock = Clock()
-    answers = Answers(tmp_path, 10.0, clock=clock)
-    names = [answers.name(*who) for who in (("a", "s", "k"), ("b", "s", "k"), ("a", "t", "k"))]
-    # keys of other sessions and tenants are others
-    assert len(set(names)) == 3
-    for name in names:
-        new = answers.begin(name, "body")
-        assert (new.parts, answers.known(name)) == ({}, False)
-        answers.store(new, 1, b"part")
-        answers.store(new, 0, b"")
-    # also for the next process
-    for one in (answers, Answers(tmp_path, 10.0, clock=clock)):
-        assert one.begin(names[0], "body").parts == {1: b"part", 0: b""}
-        with pytest.raises(Refusal, match="SL576"):
-            one.begin(names[0], "another body")
-    clock.now += 9
-    assert answers.expire() == 0
-    clock.now += 2
-    # over, whether it was swept away or not
-    assert answers.begin(names[0], "another body").parts == {} and not answers.known(names[0])
-    assert answers.expire() == 2 and answers.size == 0
-
-
-def test_half_a_part_of_a_process_that_ended_is_cut_off(tmp_path: Path) -> None:
-    answers = Answers(tmp_path, 10.0, clock=Clock())
-    new = answers.begin("name", "body")
-    answers.store(new, 0, b"first")
-    whole = (tmp_path / "name").read_bytes()
-    answers.store(new, 1, b"second")
-    for size in range(len(whole), len((tmp_path / "name").read_bytes())):
-        (tmp_path / "name").write_bytes((whole + b"\1\0\0\0\6\0\0\0\0\0\0\0second")[:size])
-        after = Answers(tmp_path, 10.0, clock=Clock())
-        found = after.begin("name", "body")
-        assert found.parts == {0: b"first"} and after.size == len(whole)
-        after.store(found, 1, b"again")
-        assert after.begin("name", "body").parts == {0: b"first", 1: b"again"}
-    # nor does half a first line stand in the way
-    (tmp_path / "name").write_bytes(whole[:3])
-    found = answers.begin("name", "another")
-    answers.store(found, 0, b"new")
-    assert answers.begin("name", "another").parts == {0: b"new"}
-
-
-def test_a_part_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = Answers(tmp_path, 10.0, clock=Clock())
-    new = answers.begin("name", "body")
-    answers.store(new, 0, b"first")
-    before = answers.size
-    plain = os.writev
-    monkeypatch.setattr(os, "writev", lambda file, parts: plain(file, [b"".join(parts)[:5]]))
-    with pytest.raises(OSError, match="no room"):
-        answers.store(new, 1, b"second")
-    assert answers.size == before and answers.begin("name", "body").parts == {0: b"first"}
-
-
-def test_stored_answers_are_bounded(tmp_path: Path) -> None:
-    clock = Clock()
-    answers = Answers(tmp_path, 10.0, 5, clock)
-    new = answers.begin("name", "body")
-    answers.store(new, 0, b"12345")
-    with pytest.raises(Refusal, match="SL575"):
-        answers.begin("other", "body")
-    # what is stored is given all the same, and counted in the next process too
-    assert answers.begin("name", "body").parts == {0: b"12345"}
-    assert Answers(tmp_path, 10.0, 5, clock).size == answers.size >= 5
-    clock.now += 11
-    assert answers.expire() == 1 and answers.size == 0
-    assert answers.begin("other", "body").parts == {}
-
-
 def test_tokens_are_256_random_bits_of_which_a_hash_is_kept(tmp_path: Path) -> None:
     tokens = Tokens(tmp_path)
     token, tenant = tokens.add("a", models=("m",))
@@ -449,41 +377,3 @@ def test_a_cyclic_sweep_finds_what_is_pinned() -> None:
     now[0] += 100
     sweep(pinning, range(10, 20))
     assert sweep(pinning, range(10, 20)) >= 0.6
-
-
-def test_only_answers_whose_window_is_over_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
-    answers = Answers(tmp_path, 10.0, clock=clock)
-    for number in range(6):
-        answers.store(answers.begin(f"{number}" * 40, "d" * 64), 0, b"part")
-        clock.now += 4.0
-    looked_at = list[str]()
-    begun = Answers._begun
-
-    def noted(self: Answers, name: str) -> float:
-        looked_at.append(name[0])
-        return begun(self, name)
-
-    monkeypatch.setattr(Answers, "_begun", noted)
-    # the last one came 4 s ago, and the third 16 s
-    assert answers.expire() == 4 and looked_at == ["0", "1", "2", "3"]
-    assert answers.expire() == 0 and len(looked_at) == 4
-    # another process looks once at what it finds
-    after = Answers(tmp_path, 10.0, clock=clock)
-    assert after.expire() == 0 and after.expire() == 0 and sorted(set(looked_at[4:])) == ["4", "5"]
-    clock.now += 4.0
-    assert after.expire() == 1 and looked_at[-1] == "4"
-
-
-def test_what_was_not_deleted_in_time_is_deleted_later(tmp_path: Path) -> None:
-    clock = Clock()
-    answers = Answers(tmp_path, 10.0, clock=clock)
-    for number in range(5):
-        answers.store(answers.begin(f"{number}" * 40, "d" * 64), 0, b"part")
-    clock.now += 11.0
-    # one that comes again meanwhile begins anew
-    answers.store(answers.begin("3" * 40, "e" * 64), 0, b"part")
-    answers.close()
-    # a closed one deletes one at most
-    assert answers.expire(1.0) == 1
-    assert sum(answers.expire(1.0) for _ in range(8)) == 3 and [path.name[0] for path in tmp_path.iterdir()] == ["3"]

@@ -1,0 +1,131 @@
+"""Files that hold parts of many answers: a head and bytes for each part, appended by one write.
+
+A process that ends while it writes leaves half a part at a file's end. A walk over the heads ends there, and at a head
+that is damaged. A head has a checksum, so that a walk goes from part to part and nowhere else; the bytes of a part are
+for their reader to check. Only the process that made a file appends to it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import math
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from slotlang_runtime.amounts import count_of
+
+_MARK = b"SLOTPART"
+_FIELDS = struct.Struct("<8sd40s64sIQ")
+"""Of a head: a mark, the fields of ``Head``; then comes a checksum."""
+_CHECK = 16
+HEAD = _FIELDS.size + _CHECK
+"""Bytes of a head."""
+
+
+class Head(NamedTuple):
+    """What is said of a part. ``begun``: when its request first came; ``name``, at most 40 bytes, and ``digest``, at
+    most 64: of the request; ``number``: of the part, which has ``size`` bytes."""
+
+    begun: float
+    name: str
+    digest: str
+    number: int
+    size: int
+
+    def to_bytes(self) -> bytes:
+        """The bytes that stand before the part."""
+        name, digest = self.name.encode(), self.digest.encode()
+        fields = _FIELDS.pack(_MARK, self.begun, name, digest, self.number, self.size)
+        return fields + _checksum(fields)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Head | None:
+        """None of bytes that are no head."""
+        fields = data[: _FIELDS.size]
+        if len(data) < HEAD or not data.startswith(_MARK) or data[_FIELDS.size :] != _checksum(fields):
+            return None
+        _, begun, name, digest, number, size = _FIELDS.unpack(fields)
+        return cls(begun, name.rstrip(b"\0").decode(), digest.rstrip(b"\0").decode(), number, size)
+
+
+@dataclass(eq=False, slots=True)
+class Segment:
+    """A file with parts. ``made``: when; ``descriptor``: to append, until it is closed; ``size``: bytes. ``first`` and
+    ``last``: when the requests of its parts came; ``names`` of these requests."""
+
+    path: str
+    made: float = 0.0
+    descriptor: int | None = None
+    size: int = 0
+    first: float = math.inf
+    last: float = -math.inf
+    names: list[str] = field(default_factory=list)
+
+    @classmethod
+    def create(cls, path: str, made: float) -> Segment:
+        """A new one. Raises OSError."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return cls(path, made, os.open(path, flags, 0o600))
+
+    def append(self, head: Head, data: bytes | memoryview) -> int:
+        """Append a part, whole or not at all; where it begins. By one thread at a time. Raises OSError."""
+        assert self.descriptor is not None
+        before, size = self.size, HEAD + head.size
+        try:
+            if os.writev(self.descriptor, [head.to_bytes(), data]) != size:
+                raise OSError(errno.ENOSPC, f"there is no room for a part of {count_of(size, 'byte')}")
+        except OSError:
+            try:
+                os.ftruncate(self.descriptor, before)
+            except OSError:
+                # what came behind it would not be found
+                self.close()
+            raise
+        self.size += size
+        return before
+
+    def read(self, at: int, head: Head) -> bytes | None:
+        """The bytes of the part with this head; None where they are not there. Raises OSError."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            if os.pread(descriptor, HEAD, at) != head.to_bytes():
+                return None
+            data = os.pread(descriptor, head.size, at + HEAD)
+        finally:
+            os.close(descriptor)
+        return data if len(data) == head.size else None
+
+    def walk(self) -> Iterator[tuple[int, Head]]:
+        """Where the whole parts are, with their heads, up to the first that is not whole. Raises OSError."""
+        at = 0
+        with Path(self.path).open("rb", buffering=0) as stream:
+            while (head := Head.from_bytes(stream.read(HEAD))) is not None and at + HEAD + head.size <= self.size:
+                yield at, head
+                at += HEAD + head.size
+                stream.seek(at)
+
+    def cut(self, size: int) -> None:
+        """Delete the file, or all but its first bytes. Raises OSError."""
+        if size:
+            os.truncate(self.path, size)
+        else:
+            Path(self.path).unlink(missing_ok=True)
+        self.size = size
+
+    def close(self) -> None:
+        """Take no more parts."""
+        descriptor, self.descriptor = self.descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _checksum(fields: bytes) -> bytes:
+    return hashlib.blake2b(fields, digest_size=_CHECK).digest()
