@@ -1,8 +1,8 @@
 """Compiled kernels beside SEAL's operations, in one process, taking turns: ``python -m benchmarks.kernels``.
 
-For each ring: a rotation; one of several rotations that are added up, of one ciphertext and of different ones, each
-sum divided by the key prime once; and one of several rotations of a ciphertext, each for itself. Least CPU time of one
-thread over rounds: other work on the machine disturbs it least.
+For each ring, one of several rotations, each with a key of its own: of different ciphertexts, each for itself, by SEAL
+and by kernels; of one ciphertext, each for itself; and of both, added up, each sum divided by the key prime once. Least
+CPU time of one thread over rounds: other work on the machine disturbs it least.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def measure(degree: int, bits: tuple[int, ...]) -> dict[str, Any]:
     ring = Ring(parameters, degree // 2)
     secret = SecretKey(parameters.ring)
     plain = ring.encode(np.random.default_rng(0).standard_normal(degree // 2), added=True)
-    cipher, out = seal.Ciphertext(), seal.Ciphertext()
-    secret.encryptor.encrypt_symmetric(plain, cipher)
+    ciphers, out = [seal.Ciphertext() for _ in range(MANY)], seal.Ciphertext()
+    for cipher in ciphers:
+        secret.encryptor.encrypt_symmetric(plain, cipher)
     keys = seal.GaloisKeys()
     seal.KeyGenerator(ring.context).create_galois_keys(list(parameters.galois_elements), keys)
     evaluator = seal.Evaluator(ring.context)
@@ -84,14 +85,14 @@ def measure(degree: int, bits: tuple[int, ...]) -> dict[str, Any]:
 
     found = least(
         {
-            "seal": lambda: evaluator.rotate_vector(cipher, 1, keys, out),
-            "one": lambda: [operations.settled(a) for a in rotated(several[:1])],
+            "seal": lambda: [evaluator.rotate_vector(a, step, keys, out) for step, a in enumerate(ciphers, 1)],
+            "alone": lambda: [operations.settled(a) for a in rotated(several)],
             "of_one": lambda: [operations.settled(a) for a in rotated([several[0]] * MANY)],
             "sum_of_one": lambda: together([several[0]] * MANY),
             "sum_of_many": lambda: together(several),
         }
     )
-    seconds = {name: value / (1 if name in ("seal", "one") else MANY) for name, value in found.items()}
+    seconds = {name: value / MANY for name, value in found.items()}
     return {"degree": degree, "primes": bits, "kind": own.kernels.kind, **seconds}
 
 
@@ -101,12 +102,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = [measure(degree, bits) for degree, bits in RINGS]
-    table = Table(title=f"a rotation, us of one thread (in {MANY}: each), and as a part of SEAL's", box=None)
+    table = Table(title=f"one of {MANY} rotations, us of one thread, and as a part of SEAL's", box=None)
     for head in ("ring", "kernels", "SEAL", "alone", "of one", "sum of one's", "sum of different ones'"):
         table.add_column(head, justify="right" if head not in ("ring", "kernels") else "left")
     for row in rows:
         base = row["seal"]
-        cells = [f"{1e6 * row[n]:.0f} ({row[n] / base:.2f})" for n in ("one", "of_one", "sum_of_one", "sum_of_many")]
+        cells = [f"{1e6 * row[n]:.0f} ({row[n] / base:.2f})" for n in ("alone", "of_one", "sum_of_one", "sum_of_many")]
         ring = f"{row['degree']}: {','.join(map(str, row['primes']))}"
         table.add_row(ring, row["kind"], f"{1e6 * base:.0f}", *cells)
     Console().print(table)
