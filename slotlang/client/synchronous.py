@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
@@ -23,6 +24,7 @@ class Session:
 
     def __init__(self, url: str, token: str, **options: Unpack[Options]) -> None:
         self._loop = asyncio.new_event_loop()
+        self._lock, self._ended = threading.Lock(), False
         try:
             self._inner = AsyncSession(url, token, **options)
         except BaseException:
@@ -32,12 +34,16 @@ class Session:
         self._thread.start()
 
     def _waited(self, work: Coroutine[Any, Any, Result]) -> Result:
-        if not self._thread.is_alive():
+        with self._lock:
+            # after its last work the loop does none
+            future = None if self._ended else asyncio.run_coroutine_threadsafe(work, self._loop)
+        if future is None:
             work.close()
             raise RuntimeError("this session is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except CancelledError:
+            raise RuntimeError("this session is closed") from None
         except BaseException:
             # Ctrl-C: what is under way is given up
             future.cancel()
@@ -79,7 +85,7 @@ class Session:
     ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
-        begun = self._inner.begun(modules, x, ranks=ranks) if self._thread.is_alive() else None
+        begun = self._inner.begun(modules, x, ranks=ranks) if not self._ended else None
         if begun is None:
             return self._waited(self._inner.updates(modules, x, ranks=ranks))
         try:
@@ -91,11 +97,21 @@ class Session:
 
     def close(self) -> None:
         """Close connections. The session stays at the service: ``end`` ends it."""
-        if self._thread.is_alive():
-            self._waited(self._inner.close())
+        with self._lock:
+            first, self._ended = not self._ended, True
+        if first:
+            asyncio.run_coroutine_threadsafe(self._closed(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def _closed(self) -> None:
+        """Close connections, and give up what other threads wait for."""
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await self._inner.close()
 
     def __enter__(self) -> Session:
         return self

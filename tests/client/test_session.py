@@ -146,6 +146,30 @@ def test_a_call_of_a_closed_session_is_refused(served: Process, token: str) -> N
         session.update(LAYERS[0], X[:2])
 
 
+def test_a_call_that_waits_ends_with_its_session(served: Process, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = threading.Event(), list[BaseException]()
+
+    async def json(*_: Any, **__: Any) -> Any:
+        began.set()
+        await asyncio.Event().wait()
+
+    def call() -> None:
+        try:
+            session.models()
+        except BaseException as problem:
+            ended.append(problem)
+
+    session = Session(served.url, token)
+    monkeypatch.setattr(Connection, "json", json)
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    assert began.wait(30)
+    session.close()
+    thread.join(30)
+    assert [str(problem) for problem in ended] == ["this session is closed"]
+    session.close()
+
+
 def test_keys_go_on_where_the_network_failed(lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import slotlang.client.asynchronous as module
 

@@ -187,6 +187,13 @@ def test_half_a_part_hides_none_before_it(answers: Answers) -> None:
         assert parts(after, "name") == [] and after.expire() == 0 and files(after) == []
 
 
+def test_a_part_that_lost_its_end_is_not_given(answers: Answers) -> None:
+    give(answers, "name", b"first", b"second")
+    (path,) = files(answers)
+    os.truncate(path, path.stat().st_size - 1)
+    assert parts(answers, "name") == [b"first"]
+
+
 def test_a_damaged_head_hides_none_before_it_and_gives_nothing_wrong(answers: Answers) -> None:
     written = {name: name.encode() * 9 for name in "abcd"}
     for name, part in written.items():
