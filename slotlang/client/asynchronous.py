@@ -149,8 +149,8 @@ class AsyncSession:
     async def keys(self) -> dict[str, Any]:
         """The session with its keys, made and sent where that is needed: ``id``, ``model``, ``expires`` and more."""
         async with self._lock:
-            await self._ready()
-            return await self._state()
+            _, _, name = await self._ready()
+            return await self._state(name)
 
     async def _ready(self) -> tuple[Adapter, Crypto, str]:
         adapter = await self._known()
@@ -198,15 +198,15 @@ class AsyncSession:
             return
         self._session = name
         try:
-            if not (await self._state())["ready"]:
+            if not (await self._state(name))["ready"]:
                 self._session = None
         except ServiceProblem as problem:
             self._session = None
             if problem.code != MISSING:
                 raise
 
-    async def _state(self) -> dict[str, Any]:
-        return _session(await self._connection.json("GET", f"/v1/sessions/{self._session}"))
+    async def _state(self, name: str) -> dict[str, Any]:
+        return _session(await self._connection.json("GET", f"/v1/sessions/{name}"))
 
     async def _send_keys(self, adapter: Adapter, crypto: Crypto) -> None:
         if self._evaluation_keys is None:
@@ -217,9 +217,19 @@ class AsyncSession:
         made = _session(await self._connection.json("POST", "/v1/sessions", {"model": adapter.name, "keys": about}))
         self._session = made["id"]
         await self._send_rest(keys, made)
-        self._keyed = adapter
+        self._has_keys(adapter, made["id"])
+
+    def _has_keys(self, adapter: Adapter, name: str) -> None:
+        """The service has the present keys, in this session."""
+        self._session, self._keyed = name, adapter
         if self._file is not None:
-            remember(self._file, self.url, adapter.name, made["id"])
+            remember(self._file, self.url, adapter.name, name)
+
+    def _lost(self) -> None:
+        """Nothing goes on with the present session."""
+        self._session = None
+        if self._file is not None:
+            forget(self._file)
 
     async def _send_rest(self, keys: bytes, state: dict[str, Any]) -> None:
         """Send what the service does not have; after a fault, from where it then is."""
@@ -240,7 +250,7 @@ class AsyncSession:
                 if failures >= self._connection.tries or not (problem.again or problem.code == MALFORMED):
                     raise
                 await asyncio.sleep(max(0.1 * 2**failures, problem.wait or 0.0))
-                state = await self._state()
+                state = await self._state(state["id"])
 
     async def rotate(self) -> dict[str, Any]:
         """A new secret key, and evaluation keys for it, in the place of the present ones, which may be of another ring.
@@ -254,20 +264,23 @@ class AsyncSession:
                     forget(self._file)
                     write_secret(self._file, secret)
                 self._renew(secret)
-                await self._ready()
-                return await self._state()
+                _, _, name = await self._ready()
+                return await self._state(name)
             adapter, _, name = await self._ready()
             secret = await self._worked(SecretKey, adapter.ring)
             crypto = Crypto(adapter, secret)
             keys = await self._worked(crypto.evaluation_keys)
             about = {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}
+            # what ends before the secret key is kept, even with this process, leaves a session with keys of either
+            self._lost()
             state = _session(await self._connection.json("POST", f"/v1/sessions/{name}/keys", about))
             await self._send_rest(keys, state)
             if self._file is not None:
                 write_secret(self._file, secret)
             self._secret, self._given = secret, None
-            self._crypto, self._evaluation_keys, self._keyed = crypto, keys, adapter
-            return await self._state()
+            self._crypto, self._evaluation_keys = crypto, keys
+            self._has_keys(adapter, name)
+            return await self._state(name)
 
     def _is_of_another(self, adapter: Adapter) -> bool:
         """Whether there is a secret key, and it is for another ring than the adapter's."""
@@ -289,9 +302,7 @@ class AsyncSession:
                     # it has expired, or a first try ended it
                     if problem.code != MISSING:
                         raise
-            if self._file is not None:
-                forget(self._file)
-            self._session = None
+            self._lost()
 
     # Updates
 
@@ -362,24 +373,21 @@ class AsyncSession:
                 return True
             if problem.code == BYTES_OF_ANOTHER and self._keyed is not adapter and self._session == session:
                 # keys that were made for another version may lack some of this one's
-                self._evaluation_keys = self._session = None
-                if self._file is not None:
-                    forget(self._file)
+                self._evaluation_keys = None
+                self._lost()
                 return True
             if problem.code == NO_KEYS and self._evaluation_keys is not None and self._session == session:
-                await self._send_rest(self._evaluation_keys, await self._state())
+                await self._send_rest(self._evaluation_keys, await self._state(session))
                 return True
             if problem.code in (MISSING, NO_KEYS):
                 if self._session != session:
                     return True
                 try:
-                    gone = not (await self._state())["ready"]
+                    gone = not (await self._state(session))["ready"]
                 except ServiceProblem as missing:
                     gone = missing.code == MISSING
                 if gone:
-                    self._session = None
-                    if self._file is not None:
-                        forget(self._file)
+                    self._lost()
                 return gone
         return False
 

@@ -21,7 +21,7 @@ from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Connection, Evaluation
 from slotlang.client.tokens import Tokens
-from slotlang.diagnostics import SlotError
+from slotlang.diagnostics import SlotError, error
 from slotlang.integrations.peft import attach
 from slotlang.service.protocol import KEY_HEADER
 from slotlang_runtime import BelowPrecision, Rejected, SecretKey
@@ -249,6 +249,33 @@ def test_a_session_that_the_service_ended_is_made_anew(served: Process, token: s
         assert httpx.delete(f"{served.url}/v1/sessions/{before}", headers=headers, trust_env=False).status_code == 204
         assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
         assert session.keys()["id"] != before
+
+
+@pytest.mark.parametrize("lost", ["answer", "file"])
+def test_a_rotation_that_fails_when_the_service_has_the_new_keys_leaves_the_old_ones_in_use(
+    lossy: Lossy, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    import slotlang.client.asynchronous as module
+
+    def write(path: Path, _: Any) -> None:
+        raise error("SL582", "the disk is full", file=str(path))
+
+    file = tmp_path / "secret"
+    with Session(lossy.url, token, secret=file, tries=1) as session:
+        session.keys()
+        before = file.read_bytes()
+        if lost == "answer":
+            lossy.faults = [("", 0), ("answer", 10)]
+        else:
+            monkeypatch.setattr(module, "write_secret", write)
+        with pytest.raises(SlotError, match=r"SL580|SL582"):
+            session.rotate()
+        monkeypatch.undo()
+        assert file.read_bytes() == before
+        # whoever starts now, and this session
+        with Session(lossy.url, token, secret=file) as other:
+            assert np.abs(other.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
+        assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
 
 
 def test_nothing_is_sent_after_decryption_began(served: Process, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
