@@ -149,8 +149,23 @@ class AsyncSession:
     async def keys(self) -> dict[str, Any]:
         """The session with its keys, made and sent where that is needed: ``id``, ``model``, ``expires`` and more."""
         async with self._lock:
+            await self._confirmed()
             _, _, name = await self._ready()
             return await self._state(name)
+
+    async def _confirmed(self) -> None:
+        """Forget a session that the service has ended, and send what it lacks of its keys."""
+        if self._session is None:
+            return
+        try:
+            state = await self._state(self._session)
+        except ServiceProblem as problem:
+            if problem.code != MISSING:
+                raise
+            self._lost()
+            return
+        if not state["ready"] and self._evaluation_keys is not None:
+            await self._send_rest(self._evaluation_keys, state)
 
     async def _ready(self) -> tuple[Adapter, Crypto, str]:
         adapter = await self._known()
@@ -266,6 +281,7 @@ class AsyncSession:
                 self._renew(secret)
                 _, _, name = await self._ready()
                 return await self._state(name)
+            await self._confirmed()
             adapter, _, name = await self._ready()
             secret = await self._worked(SecretKey, adapter.ring)
             crypto = Crypto(adapter, secret)

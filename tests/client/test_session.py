@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -249,6 +249,28 @@ def test_a_session_that_the_service_ended_is_made_anew(served: Process, token: s
         assert httpx.delete(f"{served.url}/v1/sessions/{before}", headers=headers, trust_env=False).status_code == 204
         assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
         assert session.keys()["id"] != before
+
+
+@pytest.mark.parametrize("call", [Session.keys, Session.rotate])
+def test_keys_are_made_anew_for_a_session_that_the_service_ended(
+    served: Process, token: str, call: Callable[[Session], dict[str, Any]]
+) -> None:
+    with Session(served.url, token) as session:
+        before = session.keys()["id"]
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.delete(f"{served.url}/v1/sessions/{before}", headers=headers, trust_env=False).status_code == 204
+        after = call(session)
+        assert after["ready"] and after["id"] != before
+        assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
+
+
+def test_keys_that_were_lost_are_sent_by_the_next_call(lossy: Lossy, token: str) -> None:
+    with Session(lossy.url, token, tries=1) as session:
+        # the session is made, and its keys are lost
+        lossy.faults = [("", 0), ("request", 0)]
+        with pytest.raises(ServiceProblem, match="SL580"):
+            session.keys()
+        assert session.keys()["ready"]
 
 
 @pytest.mark.parametrize("lost", ["answer", "file"])

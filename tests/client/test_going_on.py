@@ -1,0 +1,261 @@
+"""Sessions that go on: with other calls beside them, other versions, other processes, and after interruptions."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from served import LAYERS, D, Process, build, update_of
+
+from slotlang.client import AsyncSession, ServiceProblem, Session
+from slotlang.client.adapter import Crypto
+from slotlang.client.connection import Connection
+from slotlang_runtime import SecretKey
+
+X = np.random.default_rng(6).standard_normal((5, D))
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("changes") / "adapters"
+    build(folder)
+    build(folder, "gated", gates=True)
+    process = Process(folder)
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def alice(service: Process) -> str:
+    return service.token("alice")
+
+
+def load(service: Process, name: str) -> None:
+    headers = {"Authorization": f"Bearer {service.token('root', admin=True)}"}
+    answer = httpx.post(
+        f"{service.url}/v1/load_lora_adapter",
+        json={"lora_name": name, "lora_path": name},
+        headers=headers,
+        trust_env=False,
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def right(y: Any, x: Any = X, seed: int = 0, **more: Any) -> bool:
+    return bool(np.abs(y - update_of(LAYERS[0], x, seed, **more)).max() < 1e-3)
+
+
+# What is given once
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_modules_and_ranks_may_be_iterators(service: Process, alice: str, count: int) -> None:
+    """Calls may start anew, with the same modules and ranks: an iterator that had ended would turn all ranks off."""
+    x = X[:count]
+
+    async def main() -> Any:
+        async with AsyncSession(service.url, alice, model="gated") as session:
+            session._adapter = None
+            return await session.updates(iter(LAYERS[:1]), x, ranks={LAYERS[0]: iter([0, 2])})  # type: ignore[arg-type]
+
+    with Session(service.url, alice, model="gated") as session:
+        for _ in range(2):
+            found = session.updates(iter(LAYERS[:1]), x, ranks={LAYERS[0]: iter([0, 2])})  # type: ignore[arg-type]
+            assert right(found[LAYERS[0]], x, ranks=[0, 2])
+    assert right(asyncio.run(main())[LAYERS[0]], x, ranks=[0, 2])
+
+
+# Threads
+
+
+@pytest.mark.parametrize("version", [{"precision": 1e-3}, {"slots": 2 * D}], ids=["another ring", "more keys"])
+def test_calls_of_many_threads_go_on_with_another_version(
+    service: Process, alice: str, version: dict[str, Any]
+) -> None:
+    build(service.folder, "busy")
+    load(service, "busy")
+    with Session(service.url, alice, model="busy") as session, ThreadPoolExecutor(8) as threads:
+        session.update(LAYERS[0], X)
+        for seed, more in ((1, version), (2, {})):
+            build(service.folder, "busy", seed=seed, **more)
+            load(service, "busy")
+            for y in threads.map(lambda n: session.update(LAYERS[0], X[: 1 + n % 3]), range(8)):
+                assert right(y, X[: len(y)], seed)
+
+
+# Other processes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_does_not_share_a_session(service: Process, alice: str) -> None:
+    """Its requests would mix with those of its parent on one connection, and each would get the other's answers."""
+
+    def child(session: Session, pipe: Any) -> None:
+        said = []
+        for call in (lambda: session.update(LAYERS[0], X[:1]), session.keys, session.close):
+            try:
+                call()
+                said.append("done")
+            except RuntimeError as problem:
+                said.append(str(problem))
+        pipe.send(said)
+
+    with Session(service.url, alice, model="tiny") as session:
+        session.update(LAYERS[0], X[:1])
+        assert right(session.update(LAYERS[0], X[:1]), X[:1])
+        mine, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(target=child, args=(session, theirs), daemon=True)
+        process.start()
+        try:
+            assert mine.poll(30)
+            first, second, third = mine.recv()
+        finally:
+            process.kill()
+            process.join()
+        assert "process" in first and "process" in second and third == "done"
+        assert right(session.update(LAYERS[0], X[:1]), X[:1])
+
+
+def test_processes_that_start_together_have_one_secret_key(
+    service: Process, alice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each finds no file, and makes one: who comes second takes the first one's."""
+    import slotlang.client.secrets as module
+
+    both, plain, file = threading.Barrier(2), module.SecretKey, tmp_path / "secret"
+
+    def made(*arguments: Any) -> SecretKey:
+        both.wait(30)
+        return plain(*arguments)
+
+    monkeypatch.setattr(module, "SecretKey", made)
+    ring = Session(service.url, alice, model="tiny")
+    with ring:
+        parameters = ring.adapter().ring
+    with ThreadPoolExecutor(2) as threads:
+        one, two = threads.map(lambda _: module.secret_key(file, parameters), range(2))
+    assert one.to_bytes() == two.to_bytes() == file.read_bytes()
+    assert file.stat().st_mode & 0o777 == 0o600 and [p.name for p in tmp_path.iterdir()] == ["secret"]
+
+
+def test_another_key_in_the_file_does_not_go_on_with_the_session(service: Process, alice: str, tmp_path: Path) -> None:
+    """Of a copy that was put back, say: the service's keys belong to the other one."""
+    file = tmp_path / "secret"
+    with Session(service.url, alice, model="tiny", secret=file) as session:
+        session.update(LAYERS[0], X)
+        old = file.read_bytes()
+        session.rotate()
+        assert right(session.update(LAYERS[0], X))
+    file.write_bytes(old)
+    with Session(service.url, alice, model="tiny", secret=file) as session:
+        assert right(session.update(LAYERS[0], X))
+
+
+# Interruptions
+
+
+class Stopped(BaseException):
+    """As KeyboardInterrupt, which asyncio treats in ways of its own."""
+
+
+@pytest.mark.parametrize("moment", ["before any part", "after the last part", "writing the file"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_nobody_is_stuck_after_half_a_rotation(
+    service: Process, alice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, kept: bool
+) -> None:
+    """``kept``: the session of the same process goes on, else one that starts with the file."""
+    import slotlang.client.asynchronous as module
+
+    file, plain = tmp_path / "secret", Connection.put
+    session = Session(service.url, alice, model="tiny", secret=file)
+    assert right(session.update(LAYERS[0], X))
+
+    async def put(self: Connection, *arguments: Any) -> Any:
+        if moment == "after the last part":
+            await plain(self, *arguments)
+        raise ServiceProblem("SL580", "ends here")
+
+    def write(*_: Any) -> None:
+        raise ServiceProblem("SL582", "ends here")
+
+    with monkeypatch.context() as patch:
+        if moment == "writing the file":
+            patch.setattr(module, "write_secret", write)
+        else:
+            patch.setattr(Connection, "put", put)
+        with pytest.raises(ServiceProblem, match="ends here"):
+            session.rotate()
+    if not kept:
+        session.close()
+        session = Session(service.url, alice, model="tiny", secret=file)
+    with session:
+        assert right(session.update(LAYERS[0], X))
+        session.rotate()
+        session.rotate()
+        assert right(session.update(LAYERS[0], X))
+    with Session(service.url, alice, model="tiny", secret=file) as session:
+        assert right(session.update(LAYERS[0], X))
+
+
+def test_keys_that_were_sent_in_part_are_sent_whole(
+    service: Process, alice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import slotlang.client.asynchronous as module
+
+    monkeypatch.setattr(module, "_CHUNK", 300_000)
+    plain, parts = Connection.put, list[int]()
+
+    async def put(self: Connection, *arguments: Any) -> Any:
+        if len(parts) == 1:
+            raise ServiceProblem("SL580", "ends here")
+        parts.append(1)
+        return await plain(self, *arguments)
+
+    with Session(service.url, alice, model="tiny") as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "put", put)
+            with pytest.raises(ServiceProblem, match="ends here"):
+                session.keys()
+        assert session.keys()["ready"]
+
+
+@pytest.mark.parametrize("call", ["keys", "rotate"])
+def test_keys_are_made_anew_for_a_session_that_has_ended(service: Process, alice: str, call: str) -> None:
+    headers = {"Authorization": f"Bearer {alice}"}
+    with Session(service.url, alice, model="tiny") as session:
+        gone = session.keys()["id"]
+        assert httpx.delete(f"{service.url}/v1/sessions/{gone}", headers=headers, trust_env=False).status_code == 204
+        state = getattr(session, call)()
+        assert state["ready"] and state["id"] != gone
+        assert right(session.update(LAYERS[0], X))
+
+
+@pytest.mark.parametrize("moment", ["encrypts", "waits", "decrypts"])
+def test_a_call_that_is_interrupted_leaves_the_session_whole(
+    service: Process, alice: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    from slotlang.client.straight import _Line
+
+    def stop(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with Session(service.url, alice, model="tiny") as session:
+        assert right(session.update(LAYERS[0], X[:2]), X[:2])
+        assert right(session.update(LAYERS[0], X[:2]), X[:2])
+        with monkeypatch.context() as patch:
+            target: Any = _Line if moment == "waits" else Crypto
+            patch.setattr(target, {"encrypts": "encrypt", "waits": "received", "decrypts": "decrypt"}[moment], stop)
+            with pytest.raises(KeyboardInterrupt):
+                session.update(LAYERS[0], X[2:4])
+        # not with the answer to the other
+        assert right(session.update(LAYERS[0], X[:2]), X[:2])
