@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,6 +56,13 @@ class Options(TypedDict, total=False):
     certificates: str | Path | None
     timeout: float
     tries: int
+
+
+class _OtherKeys(ServiceProblem):
+    """The service refuses keys as those of another version of the adapter."""
+
+    def __init__(self, said: ServiceProblem) -> None:
+        super().__init__(said.code, said.diagnostics[0].message, said.diagnostics[0].hint)
 
 
 class AsyncSession:
@@ -165,9 +172,20 @@ class AsyncSession:
             self._lost()
             return
         if not state["ready"] and self._evaluation_keys is not None:
-            await self._send_rest(self._evaluation_keys, state)
+            with suppress(_OtherKeys):
+                await self._send_rest(self._evaluation_keys, state)
 
     async def _ready(self) -> tuple[Adapter, Crypto, str]:
+        return await self._of_its_version(self._made_ready)
+
+    async def _of_its_version(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """The result of work, which starts anew where the service refuses keys as those of another version."""
+        for _ in range(_ROUNDS - 1):
+            with suppress(_OtherKeys):
+                return await work()
+        return await work()
+
+    async def _made_ready(self) -> tuple[Adapter, Crypto, str]:
         adapter = await self._known()
         if self._crypto is None:
             if self._secret is None:
@@ -247,7 +265,7 @@ class AsyncSession:
             forget(self._file)
 
     async def _send_rest(self, keys: bytes, state: dict[str, Any]) -> None:
-        """Send what the service does not have; after a fault, from where it then is."""
+        """Send what the service does not have; after a fault, from where it then is. Raises ``_OtherKeys``."""
         failures = 0
         while state["coming"]:
             offset = state["received"]
@@ -261,6 +279,11 @@ class AsyncSession:
                     raise otherwise("it takes no keys")
                 failures = 0
             except ServiceProblem as problem:
+                if problem.code == BYTES_OF_ANOTHER:
+                    # the service has another version of the adapter
+                    self._adapter = self._evaluation_keys = None
+                    self._lost()
+                    raise _OtherKeys(problem) from None
                 failures += 1
                 if failures >= self._connection.tries or not (problem.again or problem.code == MALFORMED):
                     raise
@@ -271,32 +294,35 @@ class AsyncSession:
         """A new secret key, and evaluation keys for it, in the place of the present ones, which may be of another ring.
         Results of the old key can't be decrypted any more, so no other call may be under way."""
         async with self._lock:
-            adapter = await self._known()
-            if await self._worked(self._is_of_another, adapter):
-                # no session can go on with it
-                secret = await self._worked(SecretKey, adapter.ring)
-                if self._file is not None:
-                    forget(self._file)
-                    write_secret(self._file, secret)
-                self._renew(secret)
-                _, _, name = await self._ready()
-                return await self._state(name)
-            await self._confirmed()
-            adapter, _, name = await self._ready()
+            return await self._of_its_version(self._rotated)
+
+    async def _rotated(self) -> dict[str, Any]:
+        adapter = await self._known()
+        if await self._worked(self._is_of_another, adapter):
+            # no session can go on with it
             secret = await self._worked(SecretKey, adapter.ring)
-            crypto = Crypto(adapter, secret)
-            keys = await self._worked(crypto.evaluation_keys)
-            about = {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}
-            # what ends before the secret key is kept, even with this process, leaves a session with keys of either
-            self._lost()
-            state = _session(await self._connection.json("POST", f"/v1/sessions/{name}/keys", about))
-            await self._send_rest(keys, state)
             if self._file is not None:
+                forget(self._file)
                 write_secret(self._file, secret)
-            self._secret, self._given = secret, None
-            self._crypto, self._evaluation_keys = crypto, keys
-            self._has_keys(adapter, name)
+            self._renew(secret)
+            _, _, name = await self._ready()
             return await self._state(name)
+        await self._confirmed()
+        adapter, _, name = await self._ready()
+        secret = await self._worked(SecretKey, adapter.ring)
+        crypto = Crypto(adapter, secret)
+        keys = await self._worked(crypto.evaluation_keys)
+        about = {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}
+        # what ends before the secret key is kept, even with this process, leaves a session with keys of either
+        self._lost()
+        state = _session(await self._connection.json("POST", f"/v1/sessions/{name}/keys", about))
+        await self._send_rest(keys, state)
+        if self._file is not None:
+            write_secret(self._file, secret)
+        self._secret, self._given = secret, None
+        self._crypto, self._evaluation_keys = crypto, keys
+        self._has_keys(adapter, name)
+        return await self._state(name)
 
     def _is_of_another(self, adapter: Adapter) -> bool:
         """Whether there is a secret key, and it is for another ring than the adapter's."""
@@ -393,7 +419,8 @@ class AsyncSession:
                 self._lost()
                 return True
             if problem.code == NO_KEYS and self._evaluation_keys is not None and self._session == session:
-                await self._send_rest(self._evaluation_keys, await self._state(session))
+                with suppress(_OtherKeys):
+                    await self._send_rest(self._evaluation_keys, await self._state(session))
                 return True
             if problem.code in (MISSING, NO_KEYS):
                 if self._session != session:

@@ -197,6 +197,22 @@ def test_a_key_in_a_file_is_not_lost_for_a_version_of_another_ring(
         assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X)) < PRECISION
 
 
+@pytest.mark.parametrize("version", [{"precision": 1e-3}, {"slots": 2 * D}])
+@pytest.mark.parametrize("ended", [False, True])
+def test_keys_are_of_the_version_that_the_service_has(
+    served: Process, alice: str, changing: str, version: dict[str, Any], ended: bool
+) -> None:
+    with Session(served.url, alice, model=changing) as session:
+        session.keys()
+        if ended:
+            session.end()
+        build(served.folder, changing, **version)
+        assert load(served, changing, changing).status_code == 200
+        # nothing that was sent before says that there is another version
+        assert (session.keys() if ended else session.rotate())["ready"]
+        assert session.adapter().version == {m["id"]: m for m in session.models()}[changing]["version"]
+
+
 def test_models_name_parent_root_and_version(served: Process, alice: str) -> None:
     with Session(served.url, alice) as session:
         models = {model["id"]: model for model in session.models()}
