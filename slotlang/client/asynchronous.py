@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -359,31 +359,30 @@ class AsyncSession:
     ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
-        names = _names(modules)
+        names, on = read_once(modules, ranks)
         if not names:
             return {}
         for round_ in range(_ROUNDS):
             async with self._lock:
                 adapter, crypto, session = await self._ready()
             try:
-                return await self._updates(adapter, crypto, session, names, x, ranks or {})
+                return await self._updates(adapter, crypto, session, names, x, on)
             except ServiceProblem as problem:
                 if round_ == _ROUNDS - 1 or not await self._renewed(problem, adapter, session):
                     raise
         raise AssertionError("a last round returns or raises")
 
-    def begun(
-        self, modules: Sequence[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
-    ) -> Begun | None:
+    def begun(self, names: Sequence[str], x: Any, ranks: Mapping[str, Sequence[int] | None]) -> Begun | None:
         """The only request of a call, for a thread that sends it itself, even one without a loop; None where there are
-        several, or something has to be done first. ``resumed`` goes on where sending it failed."""
-        names, found = _names(modules), self._found
+        several, or something has to be done first. ``resumed`` goes on where sending it failed. ``names``, ``ranks``:
+        as ``read_once`` gives them."""
+        found = self._found
         if not names or found is None or self._connection.straight is None or self._lock.locked():
             return None
         adapter, crypto, session = found
         if self._adapter is not adapter or self._crypto is not crypto or self._session != session:
             return None
-        call = _call(adapter, crypto, names, x, ranks or {})
+        call = _call(adapter, crypto, names, x, ranks)
         if not call.one_upload:
             return None
         path, asking = _path(session), call.requests
@@ -393,10 +392,9 @@ class AsyncSession:
         self,
         begun: Begun,
         problem: Exception,
-        modules: Sequence[str],
+        names: Sequence[str],
         x: Any,
-        *,
-        ranks: Mapping[str, Sequence[int] | None] | None = None,
+        ranks: Mapping[str, Sequence[int] | None],
     ) -> dict[str, Any]:
         """The updates of a call that was ``begun`` and whose request ended in a problem."""
         try:
@@ -404,7 +402,7 @@ class AsyncSession:
         except ServiceProblem as last:
             if not await self._renewed(last, begun.adapter, begun.session):
                 raise
-        return await self.updates(modules, x, ranks=ranks)
+        return await self.updates(names, x, ranks=ranks)
 
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
         """Whether what the service lacks was made anew, so that the call can start again."""
@@ -461,11 +459,15 @@ class AsyncSession:
         return await self._worked(call.updates, answers)
 
 
-def _names(modules: Sequence[str]) -> list[str]:
-    """Each once. Raises ``SlotError`` for a name in the place of several."""
+def read_once(
+    modules: Sequence[str], ranks: Mapping[str, Sequence[int] | None] | None
+) -> tuple[list[str], dict[str, Sequence[int] | None]]:
+    """Modules, each once, and ranks by module, for a call that may start anew: an iterator would give none then, and no
+    ranks are those of an update that is zero. Raises ``SlotError`` for a name in the place of several."""
     if isinstance(modules, str):
         raise error("SL005", "updates takes a list of modules", hint="update takes one module")
-    return list(dict.fromkeys(modules))
+    on = {name: list(those) if isinstance(those, Iterator) else those for name, those in (ranks or {}).items()}
+    return list(dict.fromkeys(modules)), on
 
 
 def _path(session: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, Unpack
 import httpx
 
 from slotlang.client.adapter import Adapter
-from slotlang.client.asynchronous import AsyncSession, Options
+from slotlang.client.asynchronous import AsyncSession, Options, read_once
 from slotlang.client.problems import ServiceProblem
 
 Result = TypeVar("Result")
@@ -85,15 +85,16 @@ class Session:
     ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
-        begun = self._inner.begun(modules, x, ranks=ranks) if not self._ended else None
+        names, on = read_once(modules, ranks)
+        begun = self._inner.begun(names, x, on) if not self._ended else None
         if begun is None:
-            return self._waited(self._inner.updates(modules, x, ranks=ranks))
+            return self._waited(self._inner.updates(names, x, ranks=on))
         try:
             # in this thread: threads that wake each other take longer than a small evaluation
             return begun.evaluation.here()
         except (ServiceProblem, httpx.HTTPError) as caught:
             problem = caught
-        return self._waited(self._inner.resumed(begun, problem, modules, x, ranks=ranks))
+        return self._waited(self._inner.resumed(begun, problem, names, x, on))
 
     def close(self) -> None:
         """Close connections. The session stays at the service: ``end`` ends it."""
