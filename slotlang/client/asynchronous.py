@@ -411,7 +411,10 @@ class AsyncSession:
                 if self._adapter is adapter:
                     self._adapter = None
                 return True
-            if problem.code == BYTES_OF_ANOTHER and self._keyed is not adapter and self._session == session:
+            if problem.code == BYTES_OF_ANOTHER and self._session != session:
+                # another call has sent keys meanwhile
+                return True
+            if problem.code == BYTES_OF_ANOTHER and self._keyed is not adapter:
                 # keys that were made for another version may lack some of this one's
                 self._evaluation_keys = None
                 self._lost()
