@@ -105,7 +105,8 @@ class _Line:
         whole = [False]
 
         def pieces() -> Iterator[bytes]:
-            length = headers.get("content-length")
+            # beside pieces of its own a length says nothing
+            length = headers.get("content-length") if "transfer-encoding" not in headers else None
             if length is None or not length.isdigit():
                 while not isinstance(more := self._event(state), h11.EndOfMessage):
                     if not isinstance(more, h11.Data):
@@ -116,6 +117,9 @@ class _Line:
                 if here:
                     yield here[: int(length)]
                 yield from self.rest(max(0, int(length) - len(here)))
+                if len(here) > int(length):
+                    # nobody asked for what follows: it would be taken for the next answer's
+                    return
             whole[0] = True
 
         result = read(event.status_code, headers, pieces())
@@ -152,10 +156,11 @@ class _Work:
                 raise httpx.WriteError("the request was given up before it was sent")
             self._line = line
 
-    def left(self) -> None:
-        """The line is no longer this request's: others may have it."""
+    def left(self) -> bool:
+        """The line is no longer this request's. Whether others may have it: it was not given up, which closes it."""
         with self._lock:
             self._line = None
+            return not self._given_up
 
     def give_up(self) -> None:
         """Send nothing more, and wait for nothing more."""
@@ -166,8 +171,8 @@ class _Work:
 
 
 class Straight:
-    """Connections to one address, each used again. ``headers`` of all requests; ``timeout``: seconds without any byte;
-    ``most``: requests at a time."""
+    """Connections to one address, each used again, by the process that made them. ``headers`` of all requests;
+    ``timeout``: seconds without any byte; ``most``: requests at a time."""
 
     def __init__(
         self,
@@ -235,8 +240,7 @@ class Straight:
             raise kind(str(problem)) from None
         finally:
             if line is not None:
-                work.left()
-                self._given_back(line, again)
+                self._given_back(line, work.left() and again)
 
     def _line(self) -> _Line:
         while True:

@@ -110,6 +110,47 @@ def test_a_connection_is_used_again_for_answers_of_every_form(server: Answers) -
     assert b"authorization: bearer x\r\n" in head and b"x-key: k\r\n" in head and b"content-length: 8\r\n" in head
 
 
+def test_pieces_count_and_not_a_length_beside_them(server: Answers) -> None:
+    chunked = OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    server.answers = [chunked] * 2
+    assert [body for _, _, body in posts(server, 2)] == [b"ok"] * 2 and server.accepted == 1
+
+
+def test_what_follows_an_answer_is_not_the_next_one(server: Answers) -> None:
+    first = OK + b"Content-Length: 2\r\n\r\nok"
+    server.answers = [first + OK + b"Content-Length: 2\r\n\r\n", first]
+    assert [body for _, _, body in posts(server, 2)] == [b"ok"] * 2 and server.accepted == 2
+
+
+def test_a_connection_that_is_given_up_with_the_end_of_its_answer_is_not_used(server: Answers) -> None:
+    server.answers = [OK + b"Content-Length: 2\r\n\r\nok"] * 2
+
+    async def main() -> bytes:
+        straight = Straight("127.0.0.1", server.port, None, [], 30.0)
+        read, reading, ended = lambda *a: b"".join(a[2]), threading.Event(), threading.Event()  # noqa: E731
+
+        def slow(*answer: Any) -> bytes:
+            found = read(*answer)
+            reading.set()
+            ended.wait(10)
+            return found
+
+        first = asyncio.create_task(straight.post("/path", lambda: b"END", [], slow, same))
+        await asyncio.to_thread(reading.wait, 10)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        ended.set()
+        # the thread has put away the line
+        await asyncio.to_thread(straight._threads.shutdown)
+        try:
+            return straight.post_here("/path", lambda: b"END", [], read, same)
+        finally:
+            straight.close()
+
+    assert asyncio.run(main()) == b"ok" and server.accepted == 2
+
+
 def test_a_connection_that_the_other_side_has_ended_is_not_used(server: Answers) -> None:
     server.answers, server.ends = [OK + b"Content-Length: 2\r\n\r\nok"] * 3, True
     # the end is seen when it has come
