@@ -105,8 +105,18 @@ class AsyncSession:
 
     async def close(self) -> None:
         """Close connections. The session stays at the service: ``end`` ends it."""
-        await self._connection.close()
-        self._thread.shutdown(wait=False)
+        if not self.is_forked:
+            await self._connection.close()
+            self._thread.shutdown(wait=False)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked from the session's, whose connections and threads are not its own."""
+        return self._connection.is_forked
+
+    def check_process(self) -> None:
+        """Raise RuntimeError where the process ``is_forked``."""
+        self._connection.check_process()
 
     async def __aenter__(self) -> AsyncSession:
         return self
@@ -117,6 +127,7 @@ class AsyncSession:
         await self.close()
 
     async def _worked(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        self.check_process()
         return await asyncio.get_running_loop().run_in_executor(self._thread, functools.partial(work, *arguments))
 
     # What there is

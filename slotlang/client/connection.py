@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import secrets
 import ssl
@@ -51,6 +52,7 @@ class Connection:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise error("SL570", "this is not a token", hint="`slotlang token add FOLDER TENANT` makes one")
         self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)
+        self._process = os.getpid()
         headers = {"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"}
         # a proxy has no business between two processes of one machine
         verify = httpx.create_ssl_context(trust_env=not local) if certificates is None else _trusted(certificates)
@@ -67,6 +69,17 @@ class Connection:
         self.straight = None
         if local or not _by_proxy(parsed):
             self.straight = Straight(parsed.host, port, verify if secure else None, [*headers.items()], timeout)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a process that was forked from the one that opened the connections. Requests of both would
+        mix on them, and each would read the other's answers; nor are there threads here that do what is waited for."""
+        return self._process != os.getpid()
+
+    def check_process(self) -> None:
+        """Raise RuntimeError where the process ``is_forked``."""
+        if self.is_forked:
+            raise RuntimeError("this session is another process's: a process that is forked opens one of its own")
 
     async def close(self) -> None:
         """Close all connections."""
@@ -121,6 +134,7 @@ class Connection:
         """The result of work that may be done again: after faults of the network and where the service says so,
         ``most`` times. ``before``: how a first try ended. Raises what the last one raises, but ``ServiceProblem`` for
         ``httpx.HTTPError``."""
+        self.check_process()
         wait, tries = _FIRST_WAIT, self.tries if most is None else most
         for number in range(tries):
             last = number == tries - 1
@@ -169,6 +183,7 @@ class Evaluation(Generic[Result]):
     def here(self) -> Result:
         """Send it once, in the caller's thread. Raises what making it and its answers raises, ``ServiceProblem``, and
         ``httpx.TransportError``; ``sent`` goes on after the last two. Only where the connection is ``straight``."""
+        self._connection.check_process()
         straight = self._connection.straight
         assert straight is not None
         return straight.post_here(self._whole_path, self._body, self._headers, self._answers, self._then)

@@ -20,7 +20,8 @@ Result = TypeVar("Result")
 
 class Session:
     """``AsyncSession``, of which it takes all options, with calls that wait. Threads may call it at the same time.
-    ``close``, or the end of a ``with``, ends its own thread."""
+    ``close``, or the end of a ``with``, ends its own thread. A process that is forked opens a session of its own: here
+    its calls raise RuntimeError."""
 
     def __init__(self, url: str, token: str, **options: Unpack[Options]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -34,11 +35,17 @@ class Session:
         self._thread.start()
 
     def _waited(self, work: Coroutine[Any, Any, Result]) -> Result:
-        with self._lock:
-            # after its last work the loop does none
-            future = None if self._ended else asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = None
+        try:
+            self._inner.check_process()
+            with self._lock:
+                # after its last work the loop does none
+                if not self._ended:
+                    future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        finally:
+            if future is None:
+                work.close()
         if future is None:
-            work.close()
             raise RuntimeError("this session is closed")
         try:
             return future.result()
@@ -98,6 +105,8 @@ class Session:
 
     def close(self) -> None:
         """Close connections. The session stays at the service: ``end`` ends it."""
+        if self._inner.is_forked:
+            return
         with self._lock:
             first, self._ended = not self._ended, True
         if first:
