@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -86,10 +87,11 @@ def open_regular(path: Path) -> BufferedReader:
     return stream
 
 
-def write_whole(path: Path, data: bytes, mode: int) -> None:
+def write_whole(path: Path, data: bytes, mode: int, *, new: bool = False) -> None:
     """Write a regular file through a temporary one beside it, so that no reader and no fault ever meets half of it.
 
-    ``mode``: the new file's permissions. Raises ``OSError``; then ``path`` is as it was.
+    ``mode``: the new file's permissions. ``new``: there must be none yet. Raises ``OSError``, of which
+    ``FileExistsError`` is one; then ``path`` is as it was.
     """
     temporary = path.parent / f".slotlang.{os.getpid()}.{os.urandom(6).hex()}"
     # noted before it is made: a signal may end the process between any two lines
@@ -99,12 +101,29 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
         with open(descriptor, "wb") as stream:  # noqa: PTH123
             stream.write(data)
         temporary.chmod(mode)
-        temporary.replace(path)
+        if new:
+            _link(temporary, path)
+        else:
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     finally:
         _unfinished.discard(temporary)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file its name, which no other has."""
+    try:
+        path.hardlink_to(temporary)
+        temporary.unlink()
+    except FileExistsError:
+        raise
+    except OSError:
+        # of a file system without links; between two processes the last one wins there
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.replace(path)
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -19,7 +19,7 @@ from slotlang.client.connection import Connection, Evaluation
 from slotlang.client.kept import forget, remember, remembered
 from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
 from slotlang.client.requests import Answers, Asking, Call
-from slotlang.client.secrets import read_secret, secret_key, write_secret
+from slotlang.client.secrets import name_of, read_secret, secret_key, write_secret
 from slotlang.client.tokens import Tokens
 from slotlang.diagnostics import error
 from slotlang.service.fields import Fields, Wrong
@@ -207,7 +207,7 @@ class AsyncSession:
                 self._renew(await self._worked(SecretKey, adapter.ring))
             self._crypto = Crypto(adapter, self._secret)
         if self._session is None and self._file is not None:
-            await self._resume(self._file, adapter)
+            await self._resume(self._file, adapter, self._crypto.secret)
         if self._session is None:
             await self._send_keys(adapter, self._crypto)
         assert self._session is not None
@@ -235,9 +235,9 @@ class AsyncSession:
         self._secret, self._given = secret, None
         self._crypto, self._evaluation_keys, self._session = None, None, None
 
-    async def _resume(self, file: Path, adapter: Adapter) -> None:
+    async def _resume(self, file: Path, adapter: Adapter, secret: SecretKey) -> None:
         """Go on with the session that an earlier process had, if it has its keys."""
-        name = remembered(file, self.url, adapter.name)
+        name = remembered(file, self.url, adapter.name, name_of(secret))
         if name is None:
             return
         self._session = name
@@ -266,8 +266,8 @@ class AsyncSession:
     def _has_keys(self, adapter: Adapter, name: str) -> None:
         """The service has the present keys, in this session."""
         self._session, self._keyed = name, adapter
-        if self._file is not None:
-            remember(self._file, self.url, adapter.name, name)
+        if self._file is not None and self._secret is not None:
+            remember(self._file, self.url, adapter.name, name, name_of(self._secret))
 
     def _lost(self) -> None:
         """Nothing goes on with the present session."""

@@ -14,17 +14,21 @@ def _beside(secret: Path) -> Path:
     return secret.with_name(f"{secret.name}.session")
 
 
-def remember(secret: Path, url: str, model: str, session: str) -> None:
-    """Write down a session. A file that can't be written costs the next process its keys, and nothing else."""
+def remember(secret: Path, url: str, model: str, session: str, key: str) -> None:
+    """Write down a session, with the name of the secret key whose evaluation keys it has. A file that can't be written
+    costs the next process its keys, and nothing else."""
     with suppress(OSError):
-        text = json.dumps({"url": url, "model": model, "session": session})
+        text = json.dumps({"url": url, "model": model, "session": session, "key": key})
         write_whole(_beside(secret), text.encode(), 0o600)
 
 
-def remembered(secret: Path, url: str, model: str) -> str | None:
-    """The session that was written down for this service and adapter."""
+def remembered(secret: Path, url: str, model: str, key: str | None = None) -> str | None:
+    """The session that was written down for this service and adapter, and for the secret key of this name: the file
+    may hold another one by now, which can't decrypt what the session's keys give."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
         kept = json.loads(read_regular(_beside(secret), 1 << 16))
+        if key is not None and kept.get("key") != key:
+            return None
         if kept.get("url") == url and kept.get("model") == model and SESSION_ID.fullmatch(kept.get("session", "")):
             return str(kept["session"])
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -18,7 +19,11 @@ def secret_key(path: Path, ring: RingParameters) -> SecretKey:
         found = read_secret(path)
     except FileNotFoundError:
         found = SecretKey(ring)
-        write_secret(path, found)
+        try:
+            write_secret(path, found, new=True)
+        except FileExistsError:
+            # of a process that started at the same time
+            found = read_secret(path)
     if found.ring != ring:
         raise _unusable(
             path,
@@ -46,12 +51,20 @@ def read_secret(path: Path) -> SecretKey:
         raise _unusable(path, reason_of(problem)) from None
 
 
-def write_secret(path: Path, secret: SecretKey) -> None:
-    """Write a secret key to a file of mode 0600. Raises ``SlotError`` SL582."""
+def write_secret(path: Path, secret: SecretKey, *, new: bool = False) -> None:
+    """Write a secret key to a file of mode 0600. ``new``: there must be none yet, else FileExistsError. Raises
+    ``SlotError`` SL582."""
     try:
-        write_whole(path, secret.to_bytes(), 0o600)
+        write_whole(path, secret.to_bytes(), 0o600, new=new)
+    except FileExistsError:
+        raise
     except OSError as problem:
         raise _unusable(path, reason_of(problem)) from None
+
+
+def name_of(secret: SecretKey) -> str:
+    """What tells a secret key from others, and nothing else of it."""
+    return hashlib.sha256(b"slotlang secret key\0" + secret.to_bytes()).hexdigest()
 
 
 def _unusable(path: Path, why: str, hint: str = "") -> SlotError:

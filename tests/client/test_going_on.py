@@ -19,7 +19,6 @@ from served import LAYERS, D, Process, build, update_of
 from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.adapter import Crypto
 from slotlang.client.connection import Connection
-from slotlang_runtime import SecretKey
 
 X = np.random.default_rng(6).standard_normal((5, D))
 
@@ -58,6 +57,10 @@ def right(y: Any, x: Any = X, seed: int = 0, **more: Any) -> bool:
 # What is given once
 
 
+def given() -> dict[str, Any]:
+    return {"modules": iter(LAYERS[:1]), "ranks": {LAYERS[0]: iter([0, 2])}}
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_modules_and_ranks_may_be_iterators(service: Process, alice: str, count: int) -> None:
     """Calls may start anew, with the same modules and ranks: an iterator that had ended would turn all ranks off."""
@@ -65,12 +68,11 @@ def test_modules_and_ranks_may_be_iterators(service: Process, alice: str, count:
 
     async def main() -> Any:
         async with AsyncSession(service.url, alice, model="gated") as session:
-            session._adapter = None
-            return await session.updates(iter(LAYERS[:1]), x, ranks={LAYERS[0]: iter([0, 2])})  # type: ignore[arg-type]
+            return await session.updates(**given(), x=x)
 
     with Session(service.url, alice, model="gated") as session:
         for _ in range(2):
-            found = session.updates(iter(LAYERS[:1]), x, ranks={LAYERS[0]: iter([0, 2])})  # type: ignore[arg-type]
+            found = session.updates(**given(), x=x)
             assert right(found[LAYERS[0]], x, ranks=[0, 2])
     assert right(asyncio.run(main())[LAYERS[0]], x, ranks=[0, 2])
 
@@ -164,20 +166,37 @@ def test_processes_that_start_together_have_one_secret_key(
     """Each finds no file, and makes one: who comes second takes the first one's."""
     import slotlang.client.secrets as module
 
-    both, plain, file = threading.Barrier(2), module.SecretKey, tmp_path / "secret"
+    both, plain, file = threading.Barrier(2), module.write_secret, tmp_path / "secret"
 
-    def made(*arguments: Any) -> SecretKey:
+    def write(*arguments: Any, **more: Any) -> None:
         both.wait(30)
-        return plain(*arguments)
+        plain(*arguments, **more)
 
-    monkeypatch.setattr(module, "SecretKey", made)
-    ring = Session(service.url, alice, model="tiny")
-    with ring:
-        parameters = ring.adapter().ring
+    monkeypatch.setattr(module, "write_secret", write)
+    with Session(service.url, alice, model="tiny") as session:
+        parameters = session.adapter().ring
     with ThreadPoolExecutor(2) as threads:
         one, two = threads.map(lambda _: module.secret_key(file, parameters), range(2))
     assert one.to_bytes() == two.to_bytes() == file.read_bytes()
     assert file.stat().st_mode & 0o777 == 0o600 and [p.name for p in tmp_path.iterdir()] == ["secret"]
+
+
+def test_a_secret_key_is_made_where_files_have_no_second_names(
+    service: Process, alice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slotlang.client.secrets import read_secret, write_secret
+
+    def no_links(path: Path, _: Path) -> None:
+        raise PermissionError(1, "not here", str(path))
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    file = tmp_path / "secret"
+    with Session(service.url, alice, model="tiny", secret=file) as session:
+        assert right(session.update(LAYERS[0], X))
+        before = file.read_bytes()
+    with pytest.raises(FileExistsError):
+        write_secret(file, read_secret(file), new=True)
+    assert file.read_bytes() == before and not list(tmp_path.glob(".slotlang*"))
 
 
 def test_another_key_in_the_file_does_not_go_on_with_the_session(service: Process, alice: str, tmp_path: Path) -> None:
@@ -194,10 +213,6 @@ def test_another_key_in_the_file_does_not_go_on_with_the_session(service: Proces
 
 
 # Interruptions
-
-
-class Stopped(BaseException):
-    """As KeyboardInterrupt, which asyncio treats in ways of its own."""
 
 
 @pytest.mark.parametrize("moment", ["before any part", "after the last part", "writing the file"])

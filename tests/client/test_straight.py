@@ -127,7 +127,7 @@ def test_a_connection_that_is_given_up_with_the_end_of_its_answer_is_not_used(se
 
     async def main() -> bytes:
         straight = Straight("127.0.0.1", server.port, None, [], 30.0)
-        read, reading, ended = lambda *a: b"".join(a[2]), threading.Event(), threading.Event()  # noqa: E731
+        read, reading, ended = lambda *a: b"".join(a[2]), threading.Event(), threading.Event()
 
         def slow(*answer: Any) -> bytes:
             found = read(*answer)
