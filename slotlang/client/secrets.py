@@ -23,7 +23,10 @@ def secret_key(path: Path, ring: RingParameters) -> SecretKey:
             write_secret(path, found, new=True)
         except FileExistsError:
             # of a process that started at the same time
-            found = read_secret(path)
+            try:
+                found = read_secret(path)
+            except FileNotFoundError:
+                raise _unusable(path, "it leads to a file that is not there") from None
     if found.ring != ring:
         raise _unusable(
             path,

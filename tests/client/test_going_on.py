@@ -19,6 +19,9 @@ from served import LAYERS, D, Process, build, update_of
 from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.adapter import Crypto
 from slotlang.client.connection import Connection
+from slotlang.client.straight import Straight, _Line
+from slotlang.diagnostics import SlotError
+from slotlang_runtime import SecretKey
 
 X = np.random.default_rng(6).standard_normal((5, D))
 
@@ -212,6 +215,90 @@ def test_another_key_in_the_file_does_not_go_on_with_the_session(service: Proces
         assert right(session.update(LAYERS[0], X))
 
 
+# Keys
+
+
+def test_calls_of_one_upload_take_the_rotated_key(service: Process, alice: str) -> None:
+    with Session(service.url, alice, model="tiny") as session:
+        for _ in range(2):
+            assert right(session.update(LAYERS[0], X[:1]), X[:1])
+        for _ in range(2):
+            session.rotate()
+            assert right(session.update(LAYERS[0], X[:1]), X[:1])
+
+
+def test_a_key_that_was_given_is_replaced_by_rotate_alone(service: Process, alice: str) -> None:
+    build(service.folder, "given")
+    load(service, "given")
+    with Session(service.url, alice, model="given") as session:
+        secret = SecretKey(session.adapter().ring)
+    build(service.folder, "given", precision=1e-3)
+    load(service, "given")
+    with Session(service.url, alice, model="given", secret=secret) as session:
+        for _ in range(2):
+            with pytest.raises(ServiceProblem, match="SL544"):
+                session.update(LAYERS[0], X[:1])
+        session.rotate()
+        assert right(session.update(LAYERS[0], X[:1]), X[:1])
+        # what rotate makes is the session's own
+        build(service.folder, "given", seed=1)
+        load(service, "given")
+        assert right(session.update(LAYERS[0], X[:1]), X[:1], 1)
+        session.rotate()
+    with Session(service.url, alice, model="given", secret=secret) as session:
+        session.rotate()
+        build(service.folder, "given", seed=2, precision=1e-3)
+        load(service, "given")
+        assert right(session.update(LAYERS[0], X[:1]), X[:1], 2)
+
+
+def test_a_module_that_is_missing_costs_no_keys(service: Process, alice: str) -> None:
+    with Session(service.url, alice, model="tiny") as session:
+        before = session.keys()["id"]
+        for x in (X[:1], X):
+            with pytest.raises(ServiceProblem, match="SL571"):
+                session.update("layers.9.q_proj", x)
+        assert session.keys()["id"] == before
+
+
+def test_calls_go_by_the_event_loop_where_a_proxy_stands_between(service: Process, alice: str) -> None:
+    with Session(service.url, alice, model="tiny") as session:
+        session._inner._connection.straight = None
+        for _ in range(2):
+            assert right(session.update(LAYERS[0], X[:1]), X[:1])
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_the_thread_that_calls_makes_the_first_of_the_tries(
+    service: Process, alice: str, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    sent, waits = list[str](), list[float]()
+
+    def refuse(*_: Any) -> Any:
+        sent.append(threading.current_thread().name)
+        raise ServiceProblem("SL575", "busy", again=True, wait=7.0)
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    with Session(service.url, alice, model="tiny", tries=tries) as session:
+        assert right(session.update(LAYERS[0], X[:1]), X[:1])
+        monkeypatch.setattr(Straight, "_posted", refuse)
+        monkeypatch.setattr("slotlang.client.connection.asyncio.sleep", sleep)
+        with pytest.raises(ServiceProblem, match="SL575"):
+            session.update(LAYERS[0], X[:1])
+    assert len(sent) == tries and sent[0] == threading.current_thread().name and sent[0] not in sent[1:]
+    # as long as the service says, at least
+    assert len(waits) == tries - 1 and all(7.0 <= wait <= 10.5 for wait in waits)
+
+
+def test_a_secret_file_that_leads_nowhere_is_refused(service: Process, alice: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.symlink_to(tmp_path / "nothing" / "here")
+    with Session(service.url, alice, model="tiny", secret=file) as session, pytest.raises(SlotError, match="SL582"):
+        session.keys()
+
+
 # Interruptions
 
 
@@ -291,8 +378,6 @@ def test_keys_are_made_anew_for_a_session_that_has_ended(service: Process, alice
 def test_a_call_that_is_interrupted_leaves_the_session_whole(
     service: Process, alice: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    from slotlang.client.straight import _Line
-
     def stop(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
