@@ -54,7 +54,8 @@ def load(service: Process, name: str) -> None:
 
 
 def right(y: Any, x: Any = X, seed: int = 0, **more: Any) -> bool:
-    return bool(np.abs(y - update_of(LAYERS[0], x, seed, **more)).max() < 1e-3)
+    """Of an adapter for 1e-3 some updates in a hundred are off by 1e-3 somewhere; those of another one, by 1."""
+    return bool(np.abs(y - update_of(LAYERS[0], x, seed, **more)).max() < 1e-2)
 
 
 # What is given once
