@@ -69,7 +69,7 @@ def pack(kind: str, label: Label, records: Records) -> bytes:
 
 
 def pieces_of(kind: str, label: Label, records: Records) -> list[bytes | memoryview]:
-    """The same in pieces, for who has something to put before or behind: records are large, and these are no copies."""
+    """The same in pieces, for a caller that puts something before or behind them. Records are not copied."""
     text = _dumped(label)
     assert len(records) <= _most(kind), "a container has too many records"
     pieces: list[bytes | memoryview] = [struct.pack("<I", len(text)), text, struct.pack("<I", len(records))]

@@ -23,7 +23,7 @@ import httpx
 
 from slotlang.client.problems import UNREACHABLE, ServiceProblem, kept_to_protocol, otherwise, said, told
 from slotlang.client.requests import Answers, Asking
-from slotlang.client.straight import Straight
+from slotlang.client.straight import Exchange, Straight
 from slotlang.diagnostics import error
 from slotlang.service.addresses import is_loopback
 from slotlang.service.problems import BUSY
@@ -186,7 +186,7 @@ class Evaluation(Generic[Result]):
         self._connection.check_process()
         straight = self._connection.straight
         assert straight is not None
-        return straight.post_here(self._whole_path, self._body, self._headers, self._answers, self._then)
+        return straight.post_here(self._exchange)
 
     async def sent(self, problem: Exception | None = None) -> Result:
         """Send it in a thread until its whole answer was received. ``problem``: how ``here`` ended. Raises what making
@@ -195,9 +195,7 @@ class Evaluation(Generic[Result]):
 
     async def _once(self) -> Result:
         if self._connection.straight is not None:
-            return await self._connection.straight.post(
-                self._whole_path, self._body, self._headers, self._answers, self._then
-            )
+            return await self._connection.straight.post(self._exchange)
         content = await asyncio.to_thread(self._body)
         http = self._connection.http
         async with http.stream("POST", self._path, content=content, headers=self._headers) as response:
@@ -207,8 +205,9 @@ class Evaluation(Generic[Result]):
         return await asyncio.to_thread(self._then, answers)
 
     @property
-    def _whole_path(self) -> str:
-        return f"{self._connection.prefix}{self._path}"
+    def _exchange(self) -> Exchange[Answers, Result]:
+        path = f"{self._connection.prefix}{self._path}"
+        return Exchange(path, self._body, self._headers, self._answers, self._then)
 
 
 def _read(most: int, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> list[Box]:

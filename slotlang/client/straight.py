@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import h11
 import httpx
@@ -30,6 +31,18 @@ _CONNECT = 10.0
 """Seconds for a connection to be there."""
 _HEAD, _PIECE = 1 << 12, 1 << 22
 """Bytes that are asked for at a time, before the head has come and after."""
+
+
+@dataclass(frozen=True)
+class Exchange(Generic[Given, Result]):
+    """A request and what becomes of its answer: ``body`` makes the one, ``read`` takes the other, and ``then`` makes
+    something of what that gives, when the connection is free for others."""
+
+    path: str
+    body: Callable[[], bytes]
+    headers: Sequence[tuple[str, str]]
+    read: Read[Given]
+    then: Callable[[Given], Result]
 
 
 class _Line:
@@ -190,48 +203,28 @@ class Straight:
         self._lock, self._closed = threading.Lock(), False
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="slotlang connection")
 
-    async def post(
-        self,
-        path: str,
-        body: Callable[[], bytes],
-        headers: Sequence[tuple[str, str]],
-        read: Read[Given],
-        then: Callable[[Given], Result],
-    ) -> Result:
-        """Make a body, send it, read the answer, and make something of that, all in one thread; the connection is free
-        for others by then. Raises what these three raise, and ``httpx.TransportError``."""
+    async def post(self, exchange: Exchange[Given, Result]) -> Result:
+        """All of an exchange in one thread. Raises what its parts raise, and ``httpx.TransportError``."""
         work = _Work()
-
-        def whole() -> Result:
-            return then(self._posted(path, body(), headers, read, work))
-
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, whole)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self.post_here, exchange, work)
         except asyncio.CancelledError:
             work.give_up()
             raise
 
-    def post_here(
-        self,
-        path: str,
-        body: Callable[[], bytes],
-        headers: Sequence[tuple[str, str]],
-        read: Read[Given],
-        then: Callable[[Given], Result],
-    ) -> Result:
+    def post_here(self, exchange: Exchange[Given, Result], work: _Work | None = None) -> Result:
         """As ``post``, in the caller's thread."""
-        return then(self._posted(path, body(), headers, read, _Work()))
+        return exchange.then(self._posted(exchange, exchange.body(), work or _Work()))
 
-    def _posted(
-        self, path: str, body: bytes, headers: Sequence[tuple[str, str]], read: Read[Given], work: _Work
-    ) -> Given:
+    def _posted(self, exchange: Exchange[Given, Any], body: bytes, work: _Work) -> Given:
         length = ("Content-Length", str(len(body)))
-        request = h11.Request(method="POST", target=path, headers=[*self._headers, *headers, length])
+        headers = [*self._headers, *exchange.headers, length]
+        request = h11.Request(method="POST", target=exchange.path, headers=headers)
         again, line = False, None
         try:
             line = self._line()
             work.goes_over(line)
-            result, again = line.exchange(request, body, read)
+            result, again = line.exchange(request, body, exchange.read)
             return result
         except h11.RemoteProtocolError as problem:
             raise httpx.RemoteProtocolError(str(problem)) from None

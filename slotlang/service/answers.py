@@ -4,12 +4,12 @@ Two evaluations of one upload have different masks, and their mean hides less. S
 any of it is sent, and a request is known by tenant, session and idempotency key; another request under the same key is
 refused. Parts lie in files, so that this holds over a restart too.
 
-Making a file for each request takes time that who asks waits for. So a file, called a segment, holds parts of many
+Making a file for each request takes time, and its caller waits. So a file, called a segment, holds parts of many
 answers. Which parts there are, and where, is held in memory, and read from the segments' heads at the start. A process
 that ends while it writes leaves half a part at a segment's end: nothing of it was sent.
 
 A segment takes parts for a small part of the window, and is deleted as a whole when the window of all its answers is
-over: a few megabytes at a time, for who waits for an answer would feel all of it at once.
+over. That is done a few megabytes at a time: a disk that deletes more holds up those that wait for answers.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ class Evaluations:
             encoding = done.encoding
             with seconds["store"].time():
                 data = answer_frame(adapter.name, adapter.version, number, item, done.results, end)
-                # another answer may end elsewhere
+                # without the end: another answer with this part may have more
                 self.answers.store(stored, number, memoryview(data)[: len(data) - len(end)])
             seconds["load"].observe(done.loading)
             seconds["evaluate"].observe(done.evaluating)

@@ -1,7 +1,7 @@
 """Files that hold parts of many answers: a head and bytes for each part, appended by one write.
 
-A process that ends while it writes leaves half a part at a file's end. A walk over the heads ends there, and at a head
-that is damaged. A head has a checksum, so that a walk goes from part to part and nowhere else; the bytes of a part are
+A process that ends while it writes leaves half a part at a file's end. A walk over the heads ends there, or at a
+damaged head. A head has a checksum, so that a walk goes from part to part and nowhere else; the bytes of a part are
 for their reader to check. Only the process that made a file appends to it.
 """
 

@@ -309,7 +309,7 @@ def test_nobody_is_stuck_after_half_a_rotation(
     service: Process, alice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, kept: bool
 ) -> None:
     """``kept``: the session of the same process goes on, else one that starts with the file."""
-    import slotlang.client.asynchronous as module
+    import slotlang.client.keyed as module
 
     file, plain = tmp_path / "secret", Connection.put
     session = Session(service.url, alice, model="tiny", secret=file)
@@ -345,7 +345,7 @@ def test_nobody_is_stuck_after_half_a_rotation(
 def test_keys_that_were_sent_in_part_are_sent_whole(
     service: Process, alice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import slotlang.client.asynchronous as module
+    import slotlang.client.keyed as module
 
     monkeypatch.setattr(module, "_CHUNK", 300_000)
     plain, parts = Connection.put, list[int]()

@@ -101,7 +101,7 @@ LOST = [("request", 0), ("answer", 100), ("busy", 0), ("answer", 0)]
 
 
 def check_sent_again(lossy: Lossy, y: Any) -> None:
-    """The same bytes under the same key, so often as they were lost and once more."""
+    """The same bytes under the same key: four times lost, once answered."""
     assert np.abs(y - update_of(LAYERS[0], X[:2])).max() < 1e-5
     bodies = [body for _, path, body in lossy.seen if path.endswith("/evaluate")]
     assert len(bodies) == 5 and len(set(bodies)) == 1
@@ -171,7 +171,7 @@ def test_a_call_that_waits_ends_with_its_session(served: Process, token: str, mo
 
 
 def test_keys_go_on_where_the_network_failed(lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import slotlang.client.asynchronous as module
+    import slotlang.client.keyed as module
 
     monkeypatch.setattr(module, "_CHUNK", 300_000)
     with Session(lossy.url, token) as session:
@@ -277,7 +277,7 @@ def test_keys_that_were_lost_are_sent_by_the_next_call(lossy: Lossy, token: str)
 def test_a_rotation_that_fails_when_the_service_has_the_new_keys_leaves_the_old_ones_in_use(
     lossy: Lossy, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    import slotlang.client.asynchronous as module
+    import slotlang.client.keyed as module
 
     def write(path: Path, _: Any) -> None:
         raise error("SL582", "the disk is full", file=str(path))

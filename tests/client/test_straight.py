@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from slotlang.client.straight import Straight
+from slotlang.client.straight import Exchange, Straight
 
 OK = b"HTTP/1.1 200 OK\r\nX-Name: value\r\n"
 
@@ -83,7 +83,7 @@ def posts(
                 await asyncio.sleep(pause * bool(number))
                 key = [("X-Key", "k")]
                 read = lambda status, headers, pieces: (status, headers["x-name"], b"".join(pieces))  # noqa: E731
-                found.append(await straight.post("/path", lambda: body, key, read, same))
+                found.append(await straight.post(Exchange("/path", lambda: body, key, read, same)))
             return found
         finally:
             straight.close()
@@ -135,7 +135,7 @@ def test_a_connection_that_is_given_up_with_the_end_of_its_answer_is_not_used(se
             ended.wait(10)
             return found
 
-        first = asyncio.create_task(straight.post("/path", lambda: b"END", [], slow, same))
+        first = asyncio.create_task(straight.post(Exchange("/path", lambda: b"END", [], slow, same)))
         await asyncio.to_thread(reading.wait, 10)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -144,7 +144,7 @@ def test_a_connection_that_is_given_up_with_the_end_of_its_answer_is_not_used(se
         # the thread has put away the line
         await asyncio.to_thread(straight._threads.shutdown)
         try:
-            return straight.post_here("/path", lambda: b"END", [], read, same)
+            return straight.post_here(Exchange("/path", lambda: b"END", [], read, same))
         finally:
             straight.close()
 
@@ -184,7 +184,7 @@ def test_a_refusal_is_read_though_the_body_was_not_taken(server: Answers) -> Non
     async def main() -> None:
         straight = Straight("127.0.0.1", server.port, None, [], 1.0)
         read = lambda status, headers, pieces: (status, b"".join(pieces))  # noqa: E731
-        found.append(await straight.post("/path", lambda: bytes(1 << 16), [], read, same))
+        found.append(await straight.post(Exchange("/path", lambda: bytes(1 << 16), [], read, same)))
         straight.close()
 
     asyncio.run(main())
@@ -198,7 +198,7 @@ def test_a_request_that_is_given_up_ends_at_once(server: Answers) -> None:
         straight = Straight("127.0.0.1", server.port, None, [], 30.0)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await straight.post("/path", lambda: b"END", [], lambda *a: b"".join(a[2]), same)
+                await straight.post(Exchange("/path", lambda: b"END", [], lambda *a: b"".join(a[2]), same))
         straight.close()
 
     start = time.monotonic()
@@ -218,13 +218,13 @@ def test_a_call_that_is_given_up_after_its_answer_leaves_the_connection_to_other
     async def main() -> bytes:
         straight = Straight("127.0.0.1", server.port, None, [], 30.0)
         read = lambda *a: b"".join(a[2])  # noqa: E731
-        first = asyncio.create_task(straight.post("/path", lambda: b"END", [], read, slow))
+        first = asyncio.create_task(straight.post(Exchange("/path", lambda: b"END", [], read, slow)))
         await asyncio.to_thread(began.wait, 10)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
         try:
-            return await straight.post("/path", lambda: b"END", [], read, same)
+            return await straight.post(Exchange("/path", lambda: b"END", [], read, same))
         finally:
             ended.set()
             straight.close()
