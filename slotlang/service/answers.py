@@ -139,14 +139,15 @@ class Answers:
     def store(self, of: Stored, number: int, data: bytes | memoryview) -> None:
         """Store a part, whole or not at all. Raises OSError."""
         segment = self._taken()
+        before = segment.size
         try:
             head = Head(of.begun, of.name, of.digest, number, len(data))
             at = segment.append(head, data)
             with self._lock:
-                self._bytes += segment.size - at
                 self._add(segment, at, head)
         finally:
             with self._lock:
+                self._bytes += segment.size - before
                 self._freed(segment)
 
     def expire(self, seconds: float = 0.0) -> int:
@@ -203,9 +204,9 @@ class Answers:
 
     def _freed(self, segment: Segment) -> None:
         """Nobody writes to this segment now: others may, or it is closed. Within the lock."""
-        if segment.size >= _FULL or self._closed.is_set():
+        if segment.torn or segment.size >= _FULL or self._closed.is_set():
             segment.close()
-        elif segment.descriptor is not None:
+        else:
             self._free.append(segment)
 
     def _close_old(self) -> None:

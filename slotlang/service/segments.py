@@ -13,6 +13,7 @@ import math
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -55,13 +56,15 @@ class Head(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Segment:
-    """A file with parts. ``made``: when; ``descriptor``: to append, until it is closed; ``size``: bytes. ``first`` and
-    ``last``: when the requests of its parts came; ``names`` of these requests."""
+    """A file with parts. ``made``: when; ``descriptor``: to append, until it is closed; ``size``: bytes; ``torn``: half
+    a part is at its end, behind which nothing would be found. ``first`` and ``last``: when the requests of its parts
+    came; ``names`` of these requests."""
 
     path: str
     made: float = 0.0
     descriptor: int | None = None
     size: int = 0
+    torn: bool = False
     first: float = math.inf
     last: float = -math.inf
     names: list[str] = field(default_factory=list)
@@ -73,7 +76,8 @@ class Segment:
         return cls(path, made, os.open(path, flags, 0o600))
 
     def append(self, head: Head, data: bytes | memoryview) -> int:
-        """Append a part, whole or not at all; where it begins. By one thread at a time. Raises OSError."""
+        """Append a part, whole or not at all; where it begins. By one thread at a time. Raises OSError; then it may be
+        ``torn``, and its ``size`` counts what is there of the part."""
         assert self.descriptor is not None
         before, size = self.size, HEAD + head.size
         try:
@@ -83,8 +87,9 @@ class Segment:
             try:
                 os.ftruncate(self.descriptor, before)
             except OSError:
-                # what came behind it would not be found
-                self.close()
+                self.torn = True
+                with suppress(OSError):
+                    self.size = os.fstat(self.descriptor).st_size
             raise
         self.size += size
         return before

@@ -263,7 +263,9 @@ def test_a_part_that_does_not_fit_leaves_nothing(answers: Answers, monkeypatch: 
         assert parts(one, "name") == [b"first"] and parts(one, "last") == [b"part"]
 
 
-def test_nothing_follows_what_could_not_be_cut_back(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_follows_what_could_not_be_cut_back(
+    answers: Answers, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     give(answers, "name", b"first")
 
     def failed(*given: object) -> None:
@@ -274,9 +276,15 @@ def test_nothing_follows_what_could_not_be_cut_back(answers: Answers, monkeypatc
         patch.setattr(os, "ftruncate", failed)
         with pytest.raises(OSError, match="no room"):
             give(answers, "other", b"part")
+    # half a part stays, and counts
+    assert answers.size == sum(path.stat().st_size for path in files(answers)) > 2 * HEAD
     give(answers, "last", b"part")
     for one in (answers, again(answers)):
         assert parts(one, "name") == [b"first"] and parts(one, "last") == [b"part"]
+        assert one.size == sum(path.stat().st_size for path in files(answers))
+    clock.now += 101
+    answers.expire()
+    assert answers.size == 0 and files(answers) == []
 
 
 def test_stored_answers_are_bounded(tmp_path: Path, clock: Clock) -> None:
