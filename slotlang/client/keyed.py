@@ -18,6 +18,7 @@ from slotlang.client.connection import Connection
 from slotlang.client.kept import forget, remember, remembered
 from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
 from slotlang.client.secrets import name_of, read_secret, secret_key, write_secret
+from slotlang.diagnostics import SlotError
 from slotlang.service.fields import Fields, Wrong
 from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, OTHER_VERSION
 from slotlang.service.protocol import SESSION_ID
@@ -29,6 +30,8 @@ Result = TypeVar("Result")
 
 _CHUNK = 1 << 22
 """Bytes of keys in one request: what is lost when the network fails."""
+_LAST = 5.0
+"""Seconds in which a session that is not needed ends, or is left to expire."""
 ROUNDS = 3
 """Times that a call starts anew because the adapter has another version, or the session is gone."""
 
@@ -147,7 +150,7 @@ class Keyed:
         except ServiceProblem as problem:
             if problem.code != MISSING:
                 raise
-            self._lost()
+            await self._gone()
             return
         if not state["ready"] and self._evaluation_keys is not None:
             with suppress(_OtherKeys):
@@ -222,19 +225,32 @@ class Keyed:
     async def _send_keys(self, adapter: Adapter, crypto: Crypto) -> None:
         if self._evaluation_keys is None:
             self._evaluation_keys = await self._worked(crypto.evaluation_keys)
-        keys = self._evaluation_keys
+        made = await self._new_session(adapter, self._evaluation_keys)
+        self._session = made["id"]
+        await self._send_rest(self._evaluation_keys, made)
+        self._has_keys(adapter, made["id"])
+
+    async def _new_session(self, adapter: Adapter, keys: bytes) -> dict[str, Any]:
         about = {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}
         # one that was made and whose answer was lost expires unused, or is evicted first
-        made = _session(await self._connection.json("POST", "/v1/sessions", {"model": adapter.name, "keys": about}))
-        self._session = made["id"]
-        await self._send_rest(keys, made)
-        self._has_keys(adapter, made["id"])
+        return _session(await self._connection.json("POST", "/v1/sessions", {"model": adapter.name, "keys": about}))
 
     def _has_keys(self, adapter: Adapter, name: str) -> None:
         """The service has the present keys, in this session."""
         self._session, self._keyed = name, adapter
         if self._file is not None and self._secret is not None:
             remember(self._file, self.url, adapter.name, name, name_of(self._secret))
+
+    async def _gone(self) -> None:
+        """The service has ended the present session. Where another process has rotated the file's key, the new one is
+        taken: the service says so, and no result."""
+        if self._file is not None and self._secret is not None:
+            with suppress(FileNotFoundError, SlotError):
+                secret = await self._worked(read_secret, self._file)
+                if name_of(secret) != name_of(self._secret):
+                    self._renew(secret)
+                    return
+        self._lost()
 
     def _lost(self) -> None:
         """Nothing goes on with the present session."""
@@ -269,59 +285,66 @@ class Keyed:
                 state = await self._state(state["id"])
 
     async def rotate(self) -> dict[str, Any]:
-        """A new secret key, and evaluation keys for it, in the place of the present ones, which may be of another ring.
-        Results of the old key can't be decrypted any more, so no other call may be under way."""
+        """A new secret key, and a new session with evaluation keys for it, in the place of the present ones, which may
+        be of another ring. The keys of a session never change: whoever goes on with the old one, from the same file in
+        another process, has right updates until it ends, and then takes the new key from the file."""
         async with self._lock:
-            return await self._of_its_version(self._rotated)
+            if self._secret is None and self._file is not None:
+                with suppress(FileNotFoundError):
+                    # what is replaced is a secret key
+                    await self._worked(read_secret, self._file)
+            old = {self._session, await self._remembered()} - {None}
+            new = await self._of_its_version(self._rotated)
+            for name in old:
+                # one that stays expires
+                with suppress(ServiceProblem):
+                    await self._delete(name)
+            return await self._state(new)
 
-    async def _rotated(self) -> dict[str, Any]:
+    async def _rotated(self) -> str:
+        """The name of the new session."""
         adapter = await self._known()
-        if await self._worked(self._is_of_another, adapter):
-            # no session can go on with it
-            secret = await self._worked(SecretKey, adapter.ring)
-            if self._file is not None:
-                forget(self._file)
-                write_secret(self._file, secret)
-            self._renew(secret)
-            _, _, name = await self._ready()
-            return await self._state(name)
-        await self._confirmed()
-        adapter, _, name = await self._ready()
         secret = await self._worked(SecretKey, adapter.ring)
         crypto = Crypto(adapter, secret)
         keys = await self._worked(crypto.evaluation_keys)
-        about = {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}
-        # from here until the secret key is kept, the session may have evaluation keys of either: nobody goes on with it
-        self._lost()
-        state = _session(await self._connection.json("POST", f"/v1/sessions/{name}/keys", about))
-        await self._send_rest(keys, state)
-        if self._file is not None:
-            write_secret(self._file, secret)
+        made = await self._new_session(adapter, keys)
+        try:
+            await self._send_rest(keys, made)
+            if self._file is not None:
+                write_secret(self._file, secret)
+        except Exception:
+            # what has failed may be the network: no second wait for it
+            with suppress(ServiceProblem, TimeoutError):
+                async with asyncio.timeout(_LAST):
+                    await self._delete(made["id"])
+            raise
         self._secret, self._given = secret, None
         self._crypto, self._evaluation_keys = crypto, keys
+        name = str(made["id"])
         self._has_keys(adapter, name)
-        return await self._state(name)
+        return name
 
-    def _is_of_another(self, adapter: Adapter) -> bool:
-        """Whether there is a secret key, and it is for another ring than the adapter's."""
-        secret = self._secret
-        if secret is None and self._file is not None:
-            with suppress(FileNotFoundError):
-                secret = read_secret(self._file)
-        return secret is not None and secret.ring != adapter.ring
+    async def _remembered(self) -> str | None:
+        """The session that was written down beside the file, whichever key it is for."""
+        if self._file is None:
+            return None
+        return remembered(self._file, self.url, self.model or (await self._known()).name)
+
+    async def _delete(self, name: str | None) -> None:
+        try:
+            await self._connection.json("DELETE", f"/v1/sessions/{name}")
+        except ServiceProblem as problem:
+            # it has expired, or a first try ended it
+            if problem.code != MISSING:
+                raise
 
     async def end(self) -> None:
         """End the session at the service: it deletes the keys."""
         async with self._lock:
-            if self._session is None and self._file is not None:
-                self._session = remembered(self._file, self.url, self.model or (await self._known()).name)
+            if self._session is None:
+                self._session = await self._remembered()
             if self._session is not None:
-                try:
-                    await self._connection.json("DELETE", f"/v1/sessions/{self._session}")
-                except ServiceProblem as problem:
-                    # it has expired, or a first try ended it
-                    if problem.code != MISSING:
-                        raise
+                await self._delete(self._session)
             self._lost()
 
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
@@ -351,7 +374,7 @@ class Keyed:
                 except ServiceProblem as missing:
                     gone = missing.code == MISSING
                 if gone:
-                    self._lost()
+                    await self._gone()
                 return gone
         return False
 

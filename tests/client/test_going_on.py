@@ -216,6 +216,21 @@ def test_another_key_in_the_file_does_not_go_on_with_the_session(service: Proces
         assert right(session.update(LAYERS[0], X))
 
 
+def test_a_process_takes_the_key_that_another_one_has_made(service: Process, alice: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    with (
+        Session(service.url, alice, model="tiny", secret=file) as session,
+        Session(service.url, alice, model="tiny", secret=file) as other,
+    ):
+        for x in (X, X[:1]):
+            assert right(session.update(LAYERS[0], x), x)
+            made = other.rotate()
+            assert right(session.update(LAYERS[0], x), x)
+            # what it asks for now is encrypted by the file's key
+            assert session.keys()["id"] == made["id"]
+            assert right(other.update(LAYERS[0], x), x)
+
+
 # Keys
 
 

@@ -220,18 +220,28 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         Connection(url, "slot_x")
 
 
+def ids(served: Process, token: str) -> set[str]:
+    """The tenant's sessions at the service."""
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.get(f"{served.url}/v1/sessions", headers=headers, trust_env=False).json()
+    return {one["id"] for one in answer["data"]}
+
+
 def test_a_secret_file_is_its_owners_alone_and_serves_again(served: Process, token: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     with Session(served.url, token, secret=file) as session:
         first = session.keys()
     assert file.stat().st_mode & 0o777 == 0o600
+    before = ids(served, token)
     with Session(served.url, token, secret=file) as session:
         assert session.keys()["id"] == first["id"]
         assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
         rotated = session.rotate()
-        assert rotated["id"] == first["id"] and rotated["keys"] != first["keys"]
+        assert rotated["id"] != first["id"] and rotated["keys"] != first["keys"]
+        assert ids(served, token) == before - {first["id"]} | {rotated["id"]}
     # the file has the new key
     with Session(served.url, token, secret=file) as session:
+        assert session.keys()["id"] == rotated["id"]
         assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
     file.chmod(0o640)
     with Session(served.url, token, secret=file) as session, pytest.raises(SlotError, match=r"SL582.*0640"):
@@ -275,7 +285,7 @@ def test_keys_that_were_lost_are_sent_by_the_next_call(lossy: Lossy, token: str)
 
 @pytest.mark.parametrize("lost", ["answer", "file"])
 def test_a_rotation_that_fails_when_the_service_has_the_new_keys_leaves_the_old_ones_in_use(
-    lossy: Lossy, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+    served: Process, lossy: Lossy, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     import slotlang.client.keyed as module
 
@@ -285,7 +295,7 @@ def test_a_rotation_that_fails_when_the_service_has_the_new_keys_leaves_the_old_
     file = tmp_path / "secret"
     with Session(lossy.url, token, secret=file, tries=1) as session:
         session.keys()
-        before = file.read_bytes()
+        before, there = file.read_bytes(), ids(served, token)
         if lost == "answer":
             lossy.faults = [("", 0), ("answer", 10)]
         else:
@@ -293,7 +303,7 @@ def test_a_rotation_that_fails_when_the_service_has_the_new_keys_leaves_the_old_
         with pytest.raises(SlotError, match=r"SL580|SL582"):
             session.rotate()
         monkeypatch.undo()
-        assert file.read_bytes() == before
+        assert file.read_bytes() == before and ids(served, token) == there
         # whoever starts now, and this session
         with Session(lossy.url, token, secret=file) as other:
             assert np.abs(other.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5

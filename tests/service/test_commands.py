@@ -45,9 +45,10 @@ def test_keys_of_a_file_rotate_and_end(served: Process, token: str, tmp_path: Pa
     first = json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]
     assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"] == first
     rotated = json.loads(slotlang("client", "keys", served.url, secret, "--rotate", "--json").out)["session"]
-    assert rotated["id"] == first["id"] and rotated["keys"] != first["keys"]
+    assert rotated["id"] != first["id"] and rotated["keys"] != first["keys"]
+    assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"] == rotated
     assert slotlang("client", "keys", served.url, secret, "--end").out == "the session has ended\n"
-    assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]["id"] != first["id"]
+    assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]["id"] != rotated["id"]
 
 
 REFUSED = {
