@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import operator
 import threading
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from slotlang.service.problems import MISSING, NO_RANKS
 from slotlang.service.protocol import Ranks
 from slotlang_runtime.client import Client, SecretKey
 from slotlang_runtime.equalized import digests
-from slotlang_runtime.errors import BELOW_PRECISION, BelowPrecision, Rejected
+from slotlang_runtime.errors import BELOW_PRECISION, Rejected
 from slotlang_runtime.expected import MOST
 from slotlang_runtime.labels import inputs_label
 from slotlang_runtime.limits import Limit
@@ -186,15 +185,18 @@ class Crypto:
             self._encrypting[key] = client
         return client
 
-    def decrypt(self, group: Group, data: Bytes, used: int | None = None) -> list[Array]:
+    def decrypt(
+        self, group: Group, data: Bytes, used: int | None = None, small: list[str] | None = None
+    ) -> list[Array]:
         """The updates of a group's modules, each rows x tokens. ``used``: the tokens that somebody asked for, where
-        others fill up a batch. Raises Rejected; warns (``BelowPrecision``)."""
+        others fill up a batch. ``small`` gets what is to be said of updates below the precision. Raises Rejected."""
         with self._lock:
             client = self._decrypting.get(group.program)
             if client is None:
                 module = self.adapter.programs[group.program]
                 client = self._decrypting[group.program] = _Decrypting(module, self.secret)
             client.updates, client.used = group.updates, group.tokens if used is None else used
+            client.small = [] if small is None else small
             found = client.decrypt(data)  # type: ignore[arg-type]
         named = found if isinstance(found, dict) else {next(iter(client.module.results)): found}
         values = list(named.values())
@@ -203,18 +205,20 @@ class Crypto:
 
 class _Decrypting(Client):
     """A client of an interface, which can't evaluate: errors grow at most as inputs do, for updates are linear.
-    ``updates``: of whom the results are; ``used``: the tokens that are looked at."""
+    ``updates``: of whom the results are; ``used``: the tokens that are looked at; ``small``: what is said of updates
+    below the precision, by whoever knows the user's line."""
 
     updates: Sequence[LoraUpdate] = ()
     used = 0
 
     def __init__(self, module: Interface, secret: SecretKey) -> None:
         super().__init__(module, secret)
+        self.small = list[str]()
         for power in range(1, 1 + round(np.log2(MOST))):
             self._grown[2.0**power] = dict.fromkeys(module.error, 2.0**power)
 
     def _check_precision(self, results: Mapping[str, Any], grown: Mapping[str, float], lost: bool) -> None:
-        """Warn of updates below the precision that the adapter was built for. Tokens that fill up a batch are zero, and
+        """Note updates below the precision that the adapter was built for. Tokens that fill up a batch are zero, and
         would make all of it look small."""
         names = list(results)
         for update in self.updates:
@@ -222,11 +226,9 @@ class _Decrypting(Client):
             part = {name: np.asarray(results[name]).real.reshape(update.rows, -1)[:, : self.used]}
             for small in small_results(self.module, part, grown, lost=lost):
                 larger = ", as inputs or weights are larger than promised for" if name in grown else ""
-                warnings.warn(
+                self.small.append(
                     f"[{BELOW_PRECISION}] the update of {update.name} is below the precision that its adapter was "
                     f"built for: its rms is {small.size:.1e}, and a relative error of {self.module.precision:.1e} "
                     f"needs {small.least:.1e}; the rms error is at most {small.error:.1e}{larger}. "
-                    "`slotlang adapter build` takes --activations like these, and a smaller --precision",
-                    BelowPrecision,
-                    stacklevel=4,
+                    "`slotlang adapter build` takes --activations like these, and a smaller --precision"
                 )

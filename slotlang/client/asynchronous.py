@@ -12,7 +12,7 @@ from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Evaluation
 from slotlang.client.keyed import ROUNDS, Keyed
 from slotlang.client.problems import ServiceProblem
-from slotlang.client.requests import Answers, Asking, Call
+from slotlang.client.requests import Answers, Asking, Call, Updates
 from slotlang.client.tokens import Tokens
 from slotlang.diagnostics import error
 from slotlang_runtime.client import SecretKey
@@ -27,7 +27,7 @@ class Begun:
 
     adapter: Adapter
     session: str
-    evaluation: Evaluation[dict[str, Any]]
+    evaluation: Evaluation[Updates]
 
 
 class Options(TypedDict, total=False):
@@ -55,7 +55,8 @@ class AsyncSession(Keyed):
         """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
         all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out. ``ranks``:
         those that are on, from 0, which the service sees: the update is scaling * A[:, ranks] @ B[ranks] @ x."""
-        return (await self.updates([module], x, ranks={module: ranks}))[module]
+        names, on = read_once([module], {module: ranks})
+        return (await self.asked(names, x, on)).told()[module]
 
     async def updates(
         self, modules: Sequence[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
@@ -63,13 +64,18 @@ class AsyncSession(Keyed):
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
         names, on = read_once(modules, ranks)
+        return (await self.asked(names, x, on)).told()
+
+    async def asked(self, names: Sequence[str], x: Any, ranks: Mapping[str, Sequence[int] | None]) -> Updates:
+        """The updates, and what is to be said of them where the user's line is known. ``names``, ``ranks``: as
+        ``read_once`` gives them."""
         if not names:
-            return {}
+            return Updates({})
         for round_ in range(ROUNDS):
             async with self._lock:
                 adapter, crypto, session = await self._ready()
             try:
-                return await self._updates(adapter, crypto, session, names, x, on)
+                return await self._updates(adapter, crypto, session, names, x, ranks)
             except ServiceProblem as problem:
                 if round_ == ROUNDS - 1 or not await self._renewed(problem, adapter, session):
                     raise
@@ -97,14 +103,14 @@ class AsyncSession(Keyed):
         names: Sequence[str],
         x: Any,
         ranks: Mapping[str, Sequence[int] | None],
-    ) -> dict[str, Any]:
+    ) -> Updates:
         """The updates of a call that was ``begun`` and whose request ended in a problem."""
         try:
             return await begun.evaluation.sent(problem)
         except ServiceProblem as last:
             if not await self._renewed(last, begun.adapter, begun.session):
                 raise
-        return await self.updates(names, x, ranks=ranks)
+        return await self.asked(names, x, ranks)
 
     async def _updates(
         self,
@@ -114,7 +120,7 @@ class AsyncSession(Keyed):
         names: Sequence[str],
         x: Any,
         ranks: Mapping[str, Sequence[int] | None],
-    ) -> dict[str, Any]:
+    ) -> Updates:
         call = _call(adapter, crypto, names, x, ranks)
         if call.one_upload:
             return await self._only_request(call, session).sent()
@@ -132,7 +138,7 @@ class AsyncSession(Keyed):
                 raise problem
         return await self._worked(call.updates, answers)
 
-    def _only_request(self, call: Call, session: str) -> Evaluation[dict[str, Any]]:
+    def _only_request(self, call: Call, session: str) -> Evaluation[Updates]:
         """That of a call with one upload, encrypted in the thread that sends it."""
         return self._connection.evaluation(_path(session), lambda: call.requests()[0], call.updates)
 

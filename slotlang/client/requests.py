@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from slotlang.client.tokens import Tokens
 from slotlang.service.fields import Wrong
 from slotlang.service.protocol import Item, Ranks, Request, answer_label
 from slotlang_runtime.amounts import count_of
+from slotlang_runtime.errors import BelowPrecision
 from slotlang_runtime.wire import Box
 
 Answers: TypeAlias = dict[tuple[int, int], Bytes]
@@ -79,6 +81,21 @@ class Asking:
 
 
 @dataclass(frozen=True)
+class Updates:
+    """Updates by module. ``small``: what is to be said of those below the precision that their adapter was built for."""
+
+    values: dict[str, Any]
+    small: Sequence[str] = ()
+
+    def told(self) -> dict[str, Any]:
+        """The updates. Warns (``BelowPrecision``) at the line that called the caller: whatever thread they were
+        decrypted in, this is the user's."""
+        for text in self.small:
+            warnings.warn(text, BelowPrecision, stacklevel=3)
+        return self.values
+
+
+@dataclass(frozen=True)
 class Call:
     """Updates of several modules of an adapter: how x becomes requests, and their answers become arrays. ``ranks``:
     those that are on, of modules that do not have all."""
@@ -120,13 +137,15 @@ class Call:
                     filling.asked.append(_Asked(group, batch, item))
         return [*made, filling.ended(self.adapter)] if filling.asked else made
 
-    def updates(self, answers: Answers) -> dict[str, Any]:
+    def updates(self, answers: Answers) -> Updates:
         """The updates, of the answers to all requests. Raises Rejected."""
         parts: dict[str, list[Array]] = {name: [] for name in self.names}
+        small = list[str]()
         for (number, batch), data in sorted(answers.items()):
             group = self.adapter.groups[number]
             used = min(group.tokens, len(self.tokens.rows) - batch * group.tokens)
-            for update, values in zip(group.updates, self.crypto.decrypt(group, data, used), strict=True):
+            for update, values in zip(group.updates, self.crypto.decrypt(group, data, used, small), strict=True):
                 if update.name in parts:
                     parts[update.name].append(values)
-        return {name: self.tokens.joined(parts[name], self.adapter.place(name)[1].rows) for name in self.names}
+        places = {name: self.adapter.place(name)[1] for name in self.names}
+        return Updates({name: self.tokens.joined(parts[name], of.rows) for name, of in places.items()}, small)

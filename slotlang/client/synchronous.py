@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
@@ -14,6 +15,7 @@ import httpx
 from slotlang.client.adapter import Adapter
 from slotlang.client.asynchronous import AsyncSession, Options, read_once
 from slotlang.client.problems import ServiceProblem
+from slotlang.client.requests import Updates
 
 Result = TypeVar("Result")
 
@@ -26,13 +28,21 @@ class Session:
     def __init__(self, url: str, token: str, **options: Unpack[Options]) -> None:
         self._loop = asyncio.new_event_loop()
         self._lock, self._ended = threading.Lock(), False
+        self._end, self._done = asyncio.Event(), threading.Event()
         try:
             self._inner = AsyncSession(url, token, **options)
         except BaseException:
             self._loop.close()
             raise
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="slotlang session")
+        self._thread = threading.Thread(target=self._run, daemon=True, name="slotlang session")
         self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._until_closed())
+        finally:
+            self._loop.close()
+            self._done.set()
 
     def _waited(self, work: Coroutine[Any, Any, Result]) -> Result:
         future = None
@@ -85,17 +95,20 @@ class Session:
         """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
         all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out. ``ranks``:
         those that are on, from 0, which the service sees: the update is scaling * A[:, ranks] @ B[ranks] @ x."""
-        return self.updates([module], x, ranks={module: ranks})[module]
+        return self._asked([module], x, {module: ranks}).told()[module]
 
     def updates(
         self, modules: Sequence[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
     ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
+        return self._asked(modules, x, ranks).told()
+
+    def _asked(self, modules: Sequence[str], x: Any, ranks: Mapping[str, Sequence[int] | None] | None) -> Updates:
         names, on = read_once(modules, ranks)
         begun = self._inner.begun(names, x, on) if not self._ended else None
         if begun is None:
-            return self._waited(self._inner.updates(names, x, ranks=on))
+            return self._waited(self._inner.asked(names, x, on))
         try:
             # in this thread: threads that wake each other take longer than a small evaluation
             return begun.evaluation.here()
@@ -108,15 +121,17 @@ class Session:
         if self._inner.is_forked:
             return
         with self._lock:
-            first, self._ended = not self._ended, True
-        if first:
-            asyncio.run_coroutine_threadsafe(self._closed(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            self._ended = True
+            # the thread does the rest, even where the wait for it is interrupted; its loop may be closed by now
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._end.set)
+        # join alone takes a thread for ended when Ctrl-C interrupts it (Python 3.11)
+        self._done.wait()
+        self._thread.join()
 
-    async def _closed(self) -> None:
-        """Close connections, and give up what other threads wait for."""
+    async def _until_closed(self) -> None:
+        """Then close connections, and give up what other threads wait for."""
+        await self._end.wait()
         under_way = asyncio.all_tasks() - {asyncio.current_task()}
         for task in under_way:
             task.cancel()

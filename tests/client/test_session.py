@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import linecache
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -170,6 +173,35 @@ def test_a_call_that_waits_ends_with_its_session(served: Process, token: str, mo
     session.close()
 
 
+def test_a_close_that_is_interrupted_ends_all_the_same() -> None:
+    """The next close waits for the same end, and so does the end of a process without another one."""
+    program = """
+import asyncio, os, signal, threading, time
+from slotlang.client import AsyncSession, Session
+
+session, plain = Session("http://127.0.0.1:9", "token"), AsyncSession.close
+released, closed = threading.Event(), []
+
+async def close(self):
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.to_thread(released.wait)
+    await plain(self)
+    closed.append(self)
+
+AsyncSession.close = close
+try:
+    session.close()
+    raise SystemExit("not interrupted")
+except KeyboardInterrupt:
+    released.set()
+session.close()
+assert closed and session._loop.is_closed(), "still open"
+assert not [t for t in threading.enumerate() if t.name == "slotlang session"], "still a thread"
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_keys_go_on_where_the_network_failed(lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import slotlang.client.keyed as module
 
@@ -303,11 +335,12 @@ def test_a_rotation_that_fails_when_the_service_has_the_new_keys_leaves_the_old_
         with pytest.raises(SlotError, match=r"SL580|SL582"):
             session.rotate()
         monkeypatch.undo()
-        assert file.read_bytes() == before and ids(served, token) == there
+        assert file.read_bytes() == before
         # whoever starts now, and this session
         with Session(lossy.url, token, secret=file) as other:
             assert np.abs(other.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
         assert np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-5
+        assert ids(served, token) == there
 
 
 def test_nothing_is_sent_after_decryption_began(served: Process, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,9 +456,35 @@ def test_a_token_is_taken_as_a_file_has_it(served: Process, token: str) -> None:
     assert "not known here" in str(found.value)
 
 
-def test_small_results_warn(served: Process, token: str) -> None:
-    with Session(served.url, token) as session, pytest.warns(BelowPrecision):
-        session.update(LAYERS[0], np.full((1, D), 1e-9))
+@pytest.mark.parametrize("count", [1, 5], ids=["one upload", "several"])
+def test_small_results_warn_at_the_line_that_asked(served: Process, token: str, count: int) -> None:
+    x = np.full((count, D), 1e-9)
+
+    def checked(found: Any) -> None:
+        (warning,) = {(w.filename, w.lineno) for w in found}
+        assert warning[0] == __file__ and linecache.getline(*warning).endswith("# asks\n")
+
+    async def main(each: bool) -> None:
+        async with AsyncSession(served.url, token) as session:
+            for _ in range(2):
+                with pytest.warns(BelowPrecision) as found:
+                    if each:
+                        await session.update(LAYERS[0], x)  # asks
+                    else:
+                        await session.updates(LAYERS[:2], x)  # asks
+                checked(found)
+
+    with Session(served.url, token) as session:
+        # the first call has keys to send
+        for _ in range(2):
+            with pytest.warns(BelowPrecision) as found:
+                session.update(LAYERS[0], x)  # asks
+            checked(found)
+            with pytest.warns(BelowPrecision) as found:
+                session.updates(LAYERS[:2], x)  # asks
+            checked(found)
+    for each in (True, False):
+        asyncio.run(main(each))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
