@@ -186,9 +186,10 @@ def test_encrypted_run(path: Path) -> None:
     that: a promise is an rms over inputs, and a run of four slots, one of which has most of the error, may be at seven
     times of it."""
     _, sizes = head(path)
-    promised = api.plan(api.load(path, sizes)).promise.relative_error
-    part = WORST_ERROR / 10
-    session = api.run(path, sizes, target=api.Target(precision=part if promised > part else None))
+    program, part = api.load(path, sizes), WORST_ERROR / 10
+    precise = api.plan(program).promise.relative_error > part
+    parameters = api.plan(program, target=api.Target(precision=part)).parameters if precise else None
+    session = api.run(path, sizes, parameters=parameters)
     report = session.report
     check_security(session.lowered.plan.parameters)
     assert report.passed
