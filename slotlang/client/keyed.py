@@ -310,12 +310,13 @@ class Keyed:
                 secret = read_secret(self._file)
         return secret is not None and secret.ring != adapter.ring
 
-    async def end(self) -> None:
-        """End the session at the service: it deletes the keys."""
+    async def end(self) -> bool:
+        """End the session at the service: it deletes the keys. Whether there was a session, as far as is known here."""
         async with self._lock:
             if self._session is None and self._file is not None:
                 self._session = remembered(self._file, self.url, self.model or (await self._known()).name)
-            if self._session is not None:
+            known = self._session is not None
+            if known:
                 try:
                     await self._connection.json("DELETE", f"/v1/sessions/{self._session}")
                 except ServiceProblem as problem:
@@ -323,6 +324,7 @@ class Keyed:
                     if problem.code != MISSING:
                         raise
             self._lost()
+            return known
 
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
         """Whether what the service lacks was made anew, so that the call can start again."""
