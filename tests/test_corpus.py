@@ -182,9 +182,9 @@ def test_the_index_has_every_program_once(index: types.ModuleType) -> None:
 
 @pytest.mark.parametrize("path", PROVED, ids=ids)
 def test_encrypted_run(path: Path) -> None:
-    """With the fixed parameters, or with those for a tenth of the error asked for where the fixed ones promise more than
-    that: a promise is an rms over inputs, and a run of four slots, one of which has most of the error, may be at seven
-    times of it."""
+    """With the fixed parameters, or with those for a tenth of the error asked for where the fixed ones promise more: a
+    promise is an rms over inputs, and a run of four slots, one of which has most of the error, may be at seven times of
+    it."""
     _, sizes = head(path)
     program, part = api.load(path, sizes), WORST_ERROR / 10
     precise = api.plan(program).promise.relative_error > part
