@@ -69,7 +69,8 @@ class Limit:
         norms = _norms(sizes / most)
         if norms.max() > self.norm / most * (1 + ROUNDING):
             place = np.unravel_index(int(np.argmax(norms)), norms.shape) if values.ndim > 1 else ()
-            token = f"{name}[:, {', '.join(map(str, place))}]" if values.ndim > 1 else name
+            number = str(place[0]) if len(place) == 1 else _index(place)
+            token = f"token {number} of {name}" if place else name
             norm = float(norms.max()) * most
             text, limit = told_apart(norm, self.norm)
             raise Rejected(

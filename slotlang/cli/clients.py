@@ -156,16 +156,17 @@ def make_keys(
         if rotate and end:
             raise error("SL005", "--rotate and --end do not go together")
         state: dict[str, Any] = {}
+        ended = False
         if end:
-            of.end()
+            ended = of.end()
         else:
             with working("making and sending keys"):
                 state = of.rotate() if rotate else of.keys()
         if json:
             names = ("id", "model", "keys", "created", "expires")
-            emit_json("client.keys", {"ended": end, "session": {n: state.get(n) for n in names} if state else None})
+            emit_json("client.keys", {"ended": ended, "session": {n: state.get(n) for n in names} if state else None})
         elif end:
-            print("the session has ended")
+            print("the session has ended" if ended else f"{secret} has no session of this adapter at this service")
         else:
             print(f"session {state['id']} of {state['model']}, until {_date(state['expires'])}")
 

@@ -21,7 +21,7 @@ from slotlang.service.manifest import LoraUpdate
 from slotlang.service.problems import MISSING, NO_RANKS
 from slotlang.service.protocol import Ranks
 from slotlang_runtime.client import Client, SecretKey
-from slotlang_runtime.equalized import digests
+from slotlang_runtime.equalized import digests, divided
 from slotlang_runtime.errors import BELOW_PRECISION, Rejected
 from slotlang_runtime.expected import MOST
 from slotlang_runtime.labels import inputs_label
@@ -171,6 +171,16 @@ class Crypto:
             client = self._encrypting_for(group, *others)
             ((name, shape),) = client.module.inputs.items()
             return client.encrypt(**{name: x.reshape(shape)})
+
+    def check(self, group: Group, x: Array, *others: Group) -> None:
+        """Raise Rejected for a token of columns x any number of tokens that ``encrypt`` would refuse, by its number
+        among all of them."""
+        with self._lock:
+            client = self._encrypting_for(group, *others)
+        (name,) = client.module.inputs
+        if equalized := name in client.exponents:
+            x = divided(name, x, client.exponents[name])
+        client.limits.get(name, Limit()).check(name, x, equalized=equalized)
 
     def _encrypting_for(self, group: Group, *others: Group) -> Client:
         programs = sorted({one.program for one in (group, *others)})

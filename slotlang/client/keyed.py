@@ -338,14 +338,16 @@ class Keyed:
             if problem.code != MISSING:
                 raise
 
-    async def end(self) -> None:
-        """End the session at the service: it deletes the keys."""
+    async def end(self) -> bool:
+        """End the session at the service: it deletes the keys. Whether there was a session, as far as is known here."""
         async with self._lock:
             if self._session is None:
                 self._session = await self._remembered()
-            if self._session is not None:
+            known = self._session is not None
+            if known:
                 await self._delete(self._session)
             self._lost()
+            return known
 
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
         """Whether what the service lacks was made anew, so that the call can start again."""

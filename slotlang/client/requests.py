@@ -14,7 +14,7 @@ from slotlang.client.tokens import Tokens
 from slotlang.service.fields import Wrong
 from slotlang.service.protocol import Item, Ranks, Request, answer_label
 from slotlang_runtime.amounts import count_of
-from slotlang_runtime.errors import BelowPrecision
+from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, BelowPrecision, Rejected
 from slotlang_runtime.wire import Box
 
 Answers: TypeAlias = dict[tuple[int, int], Bytes]
@@ -130,7 +130,13 @@ class Call:
                     made.append(filling.ended(self.adapter))
                     filling = _Filling()
                 upload = str(len(filling.uploads))
-                filling.uploads[upload] = self.crypto.encrypt(groups[0], x, *groups[1:])
+                try:
+                    filling.uploads[upload] = self.crypto.encrypt(groups[0], x, *groups[1:])
+                except Rejected as problem:
+                    if problem.code == INPUT_BEYOND_LIMIT:
+                        # a batch numbers its own tokens: whoever gave x counts all
+                        self.crypto.check(groups[0], self.tokens.rows.T, *groups[1:])
+                    raise
                 for group in groups:
                     modules = tuple(name for name in self.names if self.adapter.place(name)[0] is group)
                     item = Item(upload, modules, {name: self.ranks[name] for name in modules if name in self.ranks})

@@ -87,9 +87,9 @@ class Session:
         """A new secret key, and evaluation keys for it, in the place of the present ones."""
         return self._waited(self._inner.rotate())
 
-    def end(self) -> None:
-        """End the session at the service: it deletes the keys."""
-        self._waited(self._inner.end())
+    def end(self) -> bool:
+        """End the session at the service: it deletes the keys. Whether there was a session, as far as is known here."""
+        return self._waited(self._inner.end())
 
     def update(self, module: str, x: Any, *, ranks: Sequence[int] | None = None) -> Any:
         """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,

@@ -27,6 +27,7 @@ from slotlang_runtime.data import within
 from slotlang_runtime.equalized import Exponents
 from slotlang_runtime.errors import BelowPrecision, BeyondPromise, Rejected, WorkerFailed
 from slotlang_runtime.exchange import Wire
+from slotlang_runtime.kernels.library import compiling
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.messages import Point
 from slotlang_runtime.module import Module, root_mean_square, small_results
@@ -55,7 +56,9 @@ class RunReport:
     operations are used although the module has a faster kernel; empty where they are not. ``tightest``: the message
     with the least room, with these weights; None for weights from a cache. ``results``: each result's parts, one for
     each evaluation, without padding, and real where the theorem is. ``beyond``: by result, how many times its error can
-    be larger than promised with these weights, where that is noticed.
+    be larger than promised with these weights, where that is noticed. ``compiling``: seconds within other steps in
+    which the run compiled kernels, 0 where it loaded them; ``unkept``: why the next process compiles them again, else
+    empty.
     """
 
     seconds: Mapping[str, float]
@@ -79,6 +82,8 @@ class RunReport:
     tightest: Point | None = None
     results: Mapping[str, Sequence[npt.NDArray[Any]]] = field(default_factory=dict, repr=False, compare=False)
     beyond: Mapping[str, float] = field(default_factory=dict)
+    compiling: float = 0.0
+    unkept: str = ""
 
     def __repr__(self) -> str:
         verdict = "passed" if self.passed else "failed"
@@ -194,7 +199,7 @@ def _executed(
     allowed_error: float,
 ) -> RunReport:
     seconds: dict[str, float] = {}
-    count = len(batches.inputs)
+    count, before = len(batches.inputs), compiling()[0]
 
     def timed(name: str, action: Callable[[], Any]) -> Any:
         progress(name)
@@ -256,6 +261,7 @@ def _executed(
     counts = sum((answer.counts for answer in answers), Counter[str]())
     executed = {k: int(v) for k, v in counts.items() if v}
     expected_counts = {k: count * v for k, v in predicted.items()}
+    compiled, unkept = compiling()
     return RunReport(
         seconds,
         {
@@ -290,4 +296,6 @@ def _executed(
             for name in parts
         },
         encoded.grown,
+        compiled - before,
+        unkept if compiled > before else "",
     )

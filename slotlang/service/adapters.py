@@ -155,14 +155,10 @@ class Adapters:
         return found
 
     async def scan(self) -> list[SlotError]:
-        """Load all that the folder holds; what is wrong with those that can't be served."""
-        folders = [self.folder] if (self.folder / FILE).is_file() else []
-        if not folders:
-            folders = sorted(
-                path.parent for path in self.folder.glob(f"*/{FILE}") if not path.parent.name.startswith(".")
-            )
+        """Load all that the folder holds; what is wrong with those that can't be served. Raises ``SlotError`` SL561
+        where there is none."""
         problems = []
-        for folder in folders:
+        for folder in built_in(self.folder):
             try:
                 adapter = await asyncio.to_thread(self._read, folder, None)
             except SlotError as problem:
@@ -234,6 +230,18 @@ class Adapters:
             return Adapter(name, folder.name, folder, manifest, programs, client_bytes(name, manifest, programs))
         except Rejected as problem:
             raise error(problem.code, f"{folder.name} can't be served: {problem}", file=where) from None
+
+
+def built_in(folder: Path) -> list[Path]:
+    """The built adapters of a service's folder: those below it, or the folder itself. Raises ``SlotError`` SL561 where
+    there is none."""
+    if (folder / FILE).is_file():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob(f"*/{FILE}") if not path.parent.name.startswith("."))
+    if not found:
+        hint = "`slotlang adapter build DIR -o FOLDER` makes one"
+        raise error("SL561", f"there is no built adapter in {folder.name}", hint=hint, file=str(folder))
+    return found
 
 
 async def _idle(adapter: Adapter) -> None:

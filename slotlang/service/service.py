@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 from pathlib import Path
 
-from slotlang.diagnostics import SlotError, error
+from slotlang.diagnostics import SlotError
 from slotlang.service.adapters import Adapters
 from slotlang.service.answers import Answers
 from slotlang.service.clock import Clock
@@ -64,13 +64,6 @@ class Service:
         problems = await self.adapters.scan()
         if not len(self.adapters) and problems:
             raise SlotError([d for problem in problems for d in problem.diagnostics])
-        if not len(self.adapters):
-            raise error(
-                "SL561",
-                f"there is no built adapter in {self.adapters.folder.name}",
-                file=str(self.adapters.folder),
-                hint="`slotlang adapter build DIR -o FOLDER` makes one",
-            )
         for problem in problems:
             _LOG.error("an adapter is not served: %s", problem)
         # answers first: they are what makes room on a full disk

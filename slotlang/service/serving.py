@@ -20,6 +20,7 @@ import uvicorn
 
 from slotlang.diagnostics import error
 from slotlang.files import reason_of
+from slotlang.service.adapters import built_in
 from slotlang.service.addresses import is_loopback
 from slotlang.service.app import create_app
 from slotlang.service.evaluating import Evaluating, session_of
@@ -144,6 +145,8 @@ def serve(
     it was SIGINT. Raises ``SlotError``."""
     address.check()
     _check_readable(folder)
+    # before a state is made: a wrong folder stays as it is
+    built_in(folder.resolve())
     state = folder / STATE if state is None else state
     with state_of_one(state), bound(address) as listening:
         evaluator = None if scheduler is None else _workers(scheduler, limits)

@@ -92,6 +92,9 @@ def _times(session: Session) -> list[tuple[str, str]]:
         said = f", {time_text(session.predicted_seconds[name])} predicted" if name in foretold else ""
         rows.append((f"{1000 * r.seconds[name]:.1f} ms", f"{text}{said}"))
     server, foreseen = (sum(seconds[name] for name in parts) for seconds in (r.seconds, session.predicted_seconds))
+    if r.compiling:
+        kept = f"they are not kept: {r.unkept}" if r.unkept else "later runs load them"
+        rows.append((f"{1000 * r.compiling:.1f} ms", f"of this to compile kernels for this machine; {kept}"))
     requests = "a request" if r.evaluations == 1 else "all requests"
     rows.append((f"{1000 * server:.1f} ms", f"the server's part of {requests}, {time_text(foreseen)} predicted"))
     return rows

@@ -43,11 +43,14 @@ Function = Callable[..., Any]
 class Kernels:
     """The kernels of a kind. A call takes words (addresses and numbers), releases Python's lock, and checks nothing.
 
-    ``seconds``: what compiling took; 0 where they were loaded. ``folder``: where they are kept, or why they are not.
+    ``seconds``: what compiling took; 0 where they were loaded. ``folder``: where they are kept, or why they are not,
+    which ``unkept`` says too.
     """
 
-    def __init__(self, kind: str, engine: Any, addresses: Mapping[Entry, int], seconds: float, folder: str) -> None:
-        self.kind, self.seconds, self.folder = kind, seconds, folder
+    def __init__(
+        self, kind: str, engine: Any, addresses: Mapping[Entry, int], seconds: float, folder: str, unkept: str = ""
+    ) -> None:
+        self.kind, self.seconds, self.folder, self.unkept = kind, seconds, folder, unkept
         self._engine = engine
         # what numba's way of calling wants: a place for a result and one for an exception, never used
         self._room = (ctypes.c_uint64 * 2)()
@@ -85,6 +88,14 @@ def kernels(kind: str) -> Kernels:
         return _LOADED[kind]
 
 
+def compiling() -> tuple[float, str]:
+    """Seconds that this process has spent on compiling kernels, and why they are not kept for the next process; empty
+    where they are kept, or none were compiled."""
+    with _LOCK:
+        compiled = [made for made in _LOADED.values() if made.seconds]
+    return sum(made.seconds for made in compiled), next((made.unkept for made in compiled if made.unkept), "")
+
+
 def _made(kind: str, here: Processor) -> Kernels:
     try:
         # llvmlite; numba only where it has to compile
@@ -109,7 +120,9 @@ def _made(kind: str, here: Processor) -> Kernels:
                     except OSError as problem:
                         where, reason = None, problem.strerror or str(problem)
     engine, addresses = compiler.loaded(code, here)
-    return Kernels(kind, engine, addresses, seconds, reason if where is None else str(where))
+    if where is None:
+        return Kernels(kind, engine, addresses, seconds, reason, reason)
+    return Kernels(kind, engine, addresses, seconds, str(where))
 
 
 def _compiled(kind: str, here: Processor) -> dict[Entry, bytes]:

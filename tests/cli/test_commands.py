@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faulty
 import pytest
 from amounts import examples
 from command_line import slotlang
@@ -81,6 +82,29 @@ def test_cost_json_has_every_count():
     expected = "key_switches plain_products cipher_products additions rescales depth ciphertexts_in ciphertexts_out"
     assert set(expected.split()) <= counts.keys()
     assert {"galois_key_bytes", "upload_bytes", "download_bytes"} <= values.keys()
+
+
+def test_cost_says_that_it_proves_nothing(wrong):
+    """Of a wrong program as of a right one: nobody takes counts for a verdict."""
+    for path in (PROGRAM, wrong):
+        said = [line for line in clean(call("cost", path, *SMALL)).stdout.splitlines() if "slotlang check" in line]
+        assert said == ["not proved by cost: `slotlang check` says whether the program is right"]
+
+
+def test_a_run_that_compiles_kernels_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLOTLANG_KERNEL_CACHE", str(tmp_path / "kernels"))
+
+    def compiling():
+        ended = faulty.call("run", PROGRAM, *SMALL)
+        assert ended.returncode == 0, ended.stderr
+        return [line.partition("; ")[2] for line in ended.stdout.splitlines() if "to compile kernels" in line]
+
+    assert compiling() == ["later runs load them"]
+    assert compiling() == []
+    # a folder that others can open holds no code that is run
+    (tmp_path / "kernels").chmod(0o755)
+    (reason,) = compiling()
+    assert reason.startswith("they are not kept: ")
 
 
 def test_compare():

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from served import LAYERS, D, Process, update_of
+from served import LAYERS, TOKENS, D, Process, update_of
 
 from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.adapter import Adapter, Crypto
@@ -109,6 +109,17 @@ def check_sent_again(lossy: Lossy, y: Any) -> None:
     bodies = [body for _, path, body in lossy.seen if path.endswith("/evaluate")]
     assert len(bodies) == 5 and len(set(bodies)) == 1
     assert len(lossy.keys) == 5 and len(set(lossy.keys)) == 1 and lossy.keys[0]
+
+
+def test_a_token_that_is_too_large_has_its_number_among_all(served: Process, token: str) -> None:
+    """A program takes a few tokens at a time; whoever gave x knows nothing of these."""
+    x = np.zeros((3 * TOKENS, D))
+    x[2 * TOKENS + 1] = 1e9
+    with (
+        Session(served.url, token) as session,
+        pytest.raises(Rejected, match=rf"the norm of token {2 * TOKENS + 1} of x(, equalized,)? is "),
+    ):
+        session.update(LAYERS[0], x)
 
 
 def test_what_is_lost_is_sent_again_as_it_was(lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch) -> None:

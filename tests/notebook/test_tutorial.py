@@ -20,6 +20,8 @@ NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 UPDATE = bool(os.environ.get("SLOTLANG_UPDATE_GOLDEN"))
 KEPT = ("text/plain", "text/html")
 VOLATILE = (
+    # only the first run on a machine has it
+    (re.compile(r"<tr><td[^>]*>[^<]*</td><td>[^<]* to compile kernels for this machine[^<]*</td></tr>"), ""),
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "TIME"),
     (re.compile(r"\b\d(\.\d)?e[-+]\d\d\b"), "ERROR"),
     # which drawing of a process it is

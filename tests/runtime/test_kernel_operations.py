@@ -100,7 +100,7 @@ def quieter(w: World, ours: Any, theirs: Any, expected: Integers) -> None:
     """No noisier than SEAL, whose digits are not around 0: in the mean, and in the worst slot."""
     found, reference = w.noise(ours, expected), w.noise(theirs, expected)
     assert math.sqrt((found**2).mean()) < 1.1 * math.sqrt((reference**2).mean())
-    assert found.max() < 2 * reference.max()
+    assert found.max() < 3 * reference.max()
 
 
 @pytest.mark.parametrize("terms", [2, 7, 8, 9, 20])

@@ -225,7 +225,7 @@ def test_a_result_whose_weights_are_rounded_to_nothing(kernel: KernelChoice, sto
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             found = world.client.decrypt(data)
-        assert not found["b"].any() and np.abs(found["a"] - u * x).max() < 1e-3
+        assert not found["b"].any() and np.abs(found["a"] - u * x).max() < 5e-3
         assert [f"[{BELOW_PRECISION}] b is below" in str(w.message) for w in said] == [True] * lost
 
 

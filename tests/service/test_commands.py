@@ -48,6 +48,9 @@ def test_keys_of_a_file_rotate_and_end(served: Process, token: str, tmp_path: Pa
     assert rotated["id"] != first["id"] and rotated["keys"] != first["keys"]
     assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"] == rotated
     assert slotlang("client", "keys", served.url, secret, "--end").out == "the session has ended\n"
+    again = slotlang("client", "keys", served.url, secret, "--end")
+    assert again.status == 0 and again.out.endswith(" has no session of this adapter at this service\n")
+    assert json.loads(slotlang("client", "keys", served.url, secret, "--end", "--json").out)["ended"] is False
     assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]["id"] != rotated["id"]
 
 
@@ -126,6 +129,7 @@ def test_the_loopback_alone_without_tls(tmp_path: Path) -> None:
 
 def test_what_can_not_be_served(served: Process, tmp_path: Path) -> None:
     assert slotlang("serve", str(tmp_path)).err.startswith("error[SL561]: there is no built adapter")
+    assert list(tmp_path.iterdir()) == [], "nothing is served, so there is no state"
     assert slotlang("serve", str(tmp_path / "none")).status == 2
     said = slotlang("serve", str(served.folder)).err
     assert "another service has it" in said and "serve another folder" in said
