@@ -82,7 +82,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Updates:
-    """Updates by module. ``small``: what is to be said of those below the precision that their adapter was built for."""
+    """Updates by module. ``small``: what is to be said of those below the precision that the adapter was built for."""
 
     values: dict[str, Any]
     small: Sequence[str] = ()
