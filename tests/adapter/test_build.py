@@ -387,6 +387,17 @@ def test_nothing_to_build(tmp_path: Path) -> None:
     assert "lora_B is missing" in found.notes[0]
 
 
+def test_nothing_to_build_says_what_to_do_where_that_is_one_thing(tmp_path: Path) -> None:
+    factors = {
+        f"base_model.model.{name}.lora_{side}.weight": ("F32", shape)
+        for name in "ab"
+        for side, shape in (("A", [2, 256]), ("B", [256, 2]))
+    }
+    write_adapter(tmp_path, factors, r=2, init_lora_weights="pissa")
+    found = refusal("SL554", lambda: prepare(tmp_path, OPTIONS, find_profile()))
+    assert len(found.notes) == 2 and found.hint is not None and "--base-changed" in found.hint
+
+
 def test_activations_bound_and_equalize_inputs(source: Path, tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((8, 256))
     x[5] *= 200

@@ -169,7 +169,9 @@ def _chosen(adapter: Adapter, names: Sequence[str]) -> list[LoraModule]:
     if not adapter.modules:
         reasons = {f"{plain(u.name)}: {u.obstacle.reason}": None for u in adapter.unusable}
         message = "no module of this adapter can be built"
-        hint = "mend what the notes say of them"
+        # what they have in common to do
+        hints = {u.obstacle.hint for u in adapter.unusable}
+        hint = (hints.pop() if len(hints) == 1 else "") or "mend what the notes say of them"
         raise error("SL554", message, notes=list(reasons)[:8], hint=hint, file=str(adapter.path))
     return list(adapter.modules.values())
 
