@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -172,7 +172,7 @@ def serve(
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         server = _Server(config, lambda: ready(address.url(port), service))
         server.config.load()
-        _run(server, service, listening)
+        _run(server, service, listening, limits.idle)
         return server.interrupted
 
 
@@ -190,7 +190,21 @@ def _workers(scheduler: Scheduler, limits: Limits) -> Evaluator:
     return Workers(scheduler, Memory(limits.weights_memory, limits.keys_memory), limits.wait)
 
 
-def _run(server: _Server, service: Service, listening: socket.socket) -> None:
+class _Loop(asyncio.SelectorEventLoop):
+    """On which nobody has longer for TLS's handshake than for a request's head."""
+
+    def __init__(self, idle: float) -> None:
+        super().__init__()
+        self._idle = idle
+
+    async def create_server(self, *where: Any, **options: Any) -> asyncio.Server:
+        """Listen, as uvicorn does, which has no option for this."""
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = self._idle
+        return await super().create_server(*where, **options)
+
+
+def _run(server: _Server, service: Service, listening: socket.socket, idle: float) -> None:
     async def whole() -> None:
         # before anybody can connect: what is wrong with the folder ends the command
         await service.start()
@@ -204,4 +218,5 @@ def _run(server: _Server, service: Service, listening: socket.socket) -> None:
         finally:
             await service.close()
 
-    asyncio.run(whole())
+    with asyncio.Runner(loop_factory=lambda: _Loop(idle)) as runner:
+        runner.run(whole())

@@ -6,6 +6,7 @@ import json
 import shlex
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -155,13 +156,25 @@ def test_tls_when_there_is_a_certificate(tmp_path: Path, monkeypatch: pytest.Mon
         pytest.skip("openssl makes no certificate")
     build(tmp_path / "service")
     certificate = f"{tmp_path}/cert.pem"
-    process = Process(tmp_path / "service", "--ssl-certfile", certificate, "--ssl-keyfile", f"{tmp_path}/key.pem")
+    options = "--ssl-certfile", certificate, "--ssl-keyfile", f"{tmp_path}/key.pem", "--idle", "1"
+    process = Process(tmp_path / "service", *options)
     try:
         assert process.url.startswith("https://")
+        address = "127.0.0.1", int(process.url.rpartition(":")[2])
+        # nothing, half of a handshake's first message, and no TLS: asyncio would wait for 60 seconds
+        silent = []
+        for sent in (b"", bytes.fromhex("1603010200010001fc0303"), b"GET / HTTP/1.1\r\n"):
+            silent.append(socket.create_connection(address, timeout=30))
+            silent[-1].sendall(sent)
         monkeypatch.setenv("SLOTLANG_TOKEN", process.token("alice"))
         assert slotlang("client", "models", process.url, "--cacert", certificate).status == 0
         # a certificate that nobody vouches for
         assert slotlang("client", "models", process.url).err.startswith("error[SL580]")
+        for connection in silent:
+            with connection, suppress(ConnectionResetError):
+                # an alert at most, and the end
+                while connection.recv(100):
+                    pass
     finally:
         process.close()
 
