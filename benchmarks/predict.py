@@ -40,6 +40,7 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
 from slotlang.run.calibrate import POINTS, Yardstick, calibrate
+from slotlang.run.primitives import WARM
 from slotlang.run.runner import load_module, random_data
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.weights import checked_weights
@@ -55,7 +56,7 @@ SLICE_SECONDS = 10.0
 SECONDS = 0.1
 """Repeated runs of one phase in one visit stop after so much time."""
 SHORT = 0.05
-"""Seconds; of a phase that takes less, one more run goes before each, untimed."""
+"""Seconds; of a phase that takes less, runs go before each that is timed, for ``WARM`` seconds."""
 RUNS = range(2, 6)
 """Least and most runs of a phase in one visit."""
 PHASES = ("encoding", "encryption", "reading", "evaluation", "masking", "saving", "decryption")
@@ -159,9 +160,13 @@ def measured(made: Plan, text: str, yardstick: Yardstick) -> Measured:
             first = yardstick.now()
             before()
             if min(seconds[name], default=0.0) < SHORT:
-                # as primitives are measured: code and tables are in the caches
-                action()
-                before()
+                # as long as before a primitive is timed: code and tables are in the caches
+                warm = time.process_time()
+                while True:
+                    action()
+                    before()
+                    if time.process_time() - warm >= WARM:
+                        break
             start = time.process_time()
             action()
             seconds[name].append(time.process_time() - start)

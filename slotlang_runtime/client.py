@@ -58,6 +58,8 @@ from slotlang_runtime.wire import pack, unpack
 
 REMEMBERED = 1 << 16
 """Uploads whose results may still come."""
+_BLOCK = 1 << 15
+"""Coefficients of results that are decrypted at once, so that what numpy makes of them stays in the nearer caches."""
 
 
 class SecretKey:
@@ -257,21 +259,16 @@ class Client:
         box = unpack("results", answer_from_seal(self.module, data) if self.wire == "seal" else data)
         check_label(box, module_label(self.module), self.module)
         records = box.exactly(map(repr, families))
-        alike: dict[tuple[int, int], list[tuple[Name, int, Words]]] = defaultdict(list)
+        alike: dict[tuple[int, int], list[tuple[Name, Any]]] = defaultdict(list)
         for (name, family), record in zip(families.items(), records, strict=True):
             if record is None:
                 values[name] = np.zeros(self.module.slots, complex)
-                continue
-            part = hidden[name].read_part if name in hidden else None
-            words = read_result(record, ring, family.level, family.products, part, self.coder.transformed)
-            message = self.secret.decrypted(ring, words, family.level, ring.scale(family.level, family.products))
-            if part:
-                message = doubled_part(ring, message, words[0], family.level, part)
-            alike[family.level, family.products].append((name, 2 if part else 1, message))
+            else:
+                alike[family.level, family.products].append((name, record))
+        at_once = max(1, _BLOCK // ring.degree)
         for (level, products), group in alike.items():
-            for (name, copies, _), row, size in zip(group, *self._decoded(group, level, products), strict=True):
-                self._check_range(name, families[name], size)
-                values[name] = row[: self.module.slots] / copies
+            for start in range(0, len(group), at_once):
+                values |= self._decrypted(group[start : start + at_once], level, products, hidden)
         results = self.module.collect(values)
         # the error grows with the inputs too: which these were, the client alone knows
         times = times_assumed(self.secret.sizes_of(box.label.get("upload")), self.assumed)
@@ -282,16 +279,26 @@ class Client:
         self._check_precision(results, grown, bool(box.label.get("lost")))
         return results if len(results) > 1 else next(iter(results.values()))
 
-    def _decoded(self, group: Sequence[tuple[Name, int, Words]], level: int, products: int) -> tuple[Any, Any]:
-        """The slots of messages, and the largest |coefficient| of each."""
-        scale, families = self.ring.scale(level, products), self.module.returned()
-        plain = [words for name, _, words in group if not families[name].precise]
+    def _decrypted(
+        self, group: Sequence[tuple[Name, Any]], level: int, products: int, hidden: Any
+    ) -> dict[Name, npt.NDArray[Any]]:
+        """The slots of results of one level and scale, from their records. Raises Rejected."""
+        ring, scale, families = self.ring, self.ring.scale(level, products), self.module.returned()
+        parts = [hidden[name].read_part if name in hidden else None for name, _ in group]
+        messages = []
+        for (name, record), part in zip(group, parts, strict=True):
+            words = read_result(record, ring, level, products, part, self.coder.transformed)
+            message = self.secret.decrypted(ring, words, level, scale)
+            messages.append(doubled_part(ring, message, words[0], level, part) if part else message)
+        precise = [families[name].precise for name, _ in group]
+        plain = [message for message, of_two in zip(messages, precise, strict=True) if not of_two]
         doubles = iter(zip(*self.coder.decode_all(np.array(plain), level, scale), strict=True) if plain else ())
-        found = [
-            self.coder.decode_precisely(words, level, scale) if families[name].precise else next(doubles)
-            for name, _, words in group
-        ]
-        return [row for row, _ in found], [float(most) for _, most in found]
+        values = {}
+        for (name, _), part, message, of_two in zip(group, parts, messages, precise, strict=True):
+            row, most = self.coder.decode_precisely(message, level, scale) if of_two else next(doubles)
+            self._check_range(name, families[name], float(most))
+            values[name] = row[: self.module.slots] / (2 if part else 1)
+        return values
 
     def _check_precision(self, results: Mapping[str, npt.NDArray[Any]], grown: Mapping[str, float], lost: bool) -> None:
         """Warn of results below the precision of the parameters: CKKS's error is absolute. ``grown``: by how much

@@ -19,7 +19,7 @@ from slotlang.cost.vectors import (
     VectorShape,
     form_work,
     forms_of,
-    index_operations,
+    index_shape,
     plain_shape,
     uniform_members,
     vector_shape,
@@ -131,10 +131,14 @@ def _primitives(kind: str, level: int, signs: tuple[int, ...]) -> Iterable[tuple
 
 def vector_calls(shape: VectorShape, slots: int) -> Calls:
     """Primitives that computing a vector of ``slots`` slots uses."""
-    if shape.constant:
-        return Calls()
+    return Calls() if shape.constant else array_calls(shape, slots)
+
+
+def array_calls(shape: VectorShape, slots: int) -> Calls:
+    """Primitives of numpy's operations on arrays of ``slots`` slots."""
     calls = Calls({("gather", slots): shape.reads, ("vector", slots): shape.operations})
-    return +(calls + Calls({("array_call", slots): shape.reads + shape.operations}))
+    calls[("remainder", slots)] = shape.remainders
+    return +(calls + Calls({("array_call", slots): sum(calls.values())}))
 
 
 def slot_calls(primitive: str, slots: int, primes: int) -> Calls:
@@ -230,9 +234,7 @@ def decryption_calls(graph: Graph, data_primes: int, hidden: Hidden | None = Non
     calls["collect", program.slots] += len(graph.outputs)
     for output, times in Counter(o.output for o in graph.outputs).items():
         for inside in (program.read_where(output), *output.indices):
-            operations = times * index_operations(program, inside)
-            calls["vector", program.slots] += operations
-            calls["array_call", program.slots] += operations
+            calls += array_calls(index_shape(program, inside).repeated(times), program.slots)
     return _with_call(calls, "decrypt", data_primes)
 
 

@@ -54,8 +54,9 @@ PRIMITIVES: Mapping[str, str] = {
     "save_key": "one Galois key, making it included",
     "load_key": "one Galois key, checked",
     "gather": "reading one tensor at computed places with numpy; the number is that of slots here and below",
-    "vector": "one numpy operation, of a remainder, a sum and a product",
-    "array_call": "what each of both takes besides, whatever the slots",
+    "vector": "one numpy operation, of a sum and a product",
+    "remainder": "one remainder of integers by numpy, which takes ten times as long",
+    "array_call": "what each of the three takes besides, whatever the slots",
     "collect": "the slots of one decrypted result, put where an output has them",
     "tensor_product": "2^18 multiplications of a product of two matrices, writing an element counted as 64",
 }
@@ -64,7 +65,7 @@ PRIMITIVES: Mapping[str, str] = {
 SLOT_BLOCK = 256
 """Slots whose time the primitives ``..._slots`` have."""
 
-BY_SLOTS = ("gather", "vector", "collect")
+BY_SLOTS = ("gather", "vector", "remainder", "collect")
 """Primitives that are measured by number of slots in place of primes."""
 
 BY_NUMBER = (

@@ -20,7 +20,7 @@ from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.parameters import LARGEST_PRIME, LAZY_BITS
 
-SCHEMA = "slotlang.profile/9"
+SCHEMA = "slotlang.profile/10"
 
 Table = Mapping[int, Mapping[str, Mapping[int, float]]]
 

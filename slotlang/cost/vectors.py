@@ -59,12 +59,14 @@ PRODUCT = 1 << 18
 @dataclass(frozen=True, slots=True)
 class VectorShape:
     """What computing and encoding a vector takes: tensors read at places of their own for each slot, operations on
-    all slots, whether it is complex, and whether slots differ."""
+    all slots, whether it is complex, whether slots differ, and remainders, for each of which numpy takes as long as for
+    ten other operations."""
 
     reads: int = 0
     operations: int = 0
     imaginary: bool = False
     varies: bool = False
+    remainders: int = 0
 
     def __or__(self, other: VectorShape) -> VectorShape:
         return VectorShape(
@@ -72,12 +74,18 @@ class VectorShape:
             self.operations + other.operations,
             self.imaginary or other.imaginary,
             self.varies or other.varies,
+            self.remainders + other.remainders,
         )
 
     @property
     def constant(self) -> bool:
         """Whether it is one real number: a complex one is encoded like any vector."""
         return not (self.imaginary or self.varies)
+
+    def repeated(self, times: int) -> VectorShape:
+        """The shape of so many, one after the other."""
+        each = self.reads * times, self.operations * times, self.remainders * times
+        return replace(self, reads=each[0], operations=each[1], remainders=each[2])
 
     def more(self, operations: int) -> VectorShape:
         """The shape with ``operations`` more on the result, where that is an array; those on complex arrays count
@@ -152,9 +160,9 @@ def vector_shape(program: Program, value: Value) -> VectorShape:
     return _Shapes(program).of(value)
 
 
-def index_operations(program: Program, e: Int | Cond) -> int:
-    """Operations on arrays over slots that an index or a condition takes."""
-    return _Shapes(program).operations(e)
+def index_shape(program: Program, e: Int | Cond) -> VectorShape:
+    """Operations and remainders on arrays over slots that an index or a condition takes."""
+    return _Shapes(program).index(e)
 
 
 class _Shapes:
@@ -176,10 +184,10 @@ class _Shapes:
                 return VectorShape(imaginary=bool(im))
             case Read(_, indices, else_zero) | Element(_, indices, else_zero):
                 varies = any(self.slotwise & variables(i) for i in indices)
-                operations = sum(map(self.operations, indices)) + GUARDED * len(indices) * else_zero * varies
-                return VectorShape(int(varies), operations, varies=varies)
+                guard = GUARDED * len(indices) * else_zero * varies
+                return VectorShape(int(varies), guard, varies=varies) | self._indices(indices)
             case Iverson(condition):
-                return VectorShape(operations=1 + self.operations(condition), varies=True)
+                return VectorShape(operations=1, varies=True) | self.index(condition)
             case ScalarRef():
                 return VectorShape()
             case FamilyRef(name):
@@ -191,22 +199,27 @@ class _Shapes:
                 return replace(shape, reads=shape.reads + shape.varies)
             case SumOver(extent=extent, body=body):
                 term, times = self._of(body), int(evaluate(extent, program.sizes, {}))
-                return replace(term, reads=term.reads * times, operations=term.operations * times).more(times)
+                return term.repeated(times).more(times)
             case _:
                 return reduce(or_, map(self._of, children(value))).more(1)
 
-    def operations(self, e: Int | Cond) -> int:
+    def index(self, e: Int | Cond) -> VectorShape:
         if not self.slotwise & variables(e):
-            return 0
+            return VectorShape()
         match e:
             case And(parts) | Or(parts):
-                return sum(map(self.operations, parts)) + len(parts) - 1
+                return VectorShape(operations=len(parts) - 1) | self._indices(parts)
             case Not(part):
-                return 1 + self.operations(part)
+                return VectorShape(operations=1) | self.index(part)
+            case IntOp("%", left, right):
+                return VectorShape(remainders=1) | self._indices((left, right))
             case IntOp() | Cmp() | IntCall() | IntIf():
-                return 1 + sum(map(self.operations, integer_parts(e)))
+                return VectorShape(operations=1) | self._indices(integer_parts(e))
             case _:
-                return 0
+                return VectorShape()
+
+    def _indices(self, parts: Iterable[Int | Cond]) -> VectorShape:
+        return reduce(or_, map(self.index, parts), VectorShape())
 
 
 def product_work(rows: int, inner: int, columns: int) -> int:

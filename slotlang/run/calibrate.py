@@ -180,5 +180,5 @@ def _split_sums(primitives: dict[str, dict[int, float]]) -> None:
 def _split_arrays(primitives: dict[str, dict[int, float]]) -> None:
     """What operations of numpy take besides their call."""
     for call in primitives.get("array_call", {}).values():
-        for name in ("gather", "vector"):
+        for name in ("gather", "vector", "remainder"):
             primitives[name] = {slots: max(seconds - call, 0.0) for slots, seconds in primitives[name].items()}

@@ -247,7 +247,6 @@ class RingSamples:
         few = slice(LEAST_SLOTS)
 
         def vector(slot: Any = slot, row: Any = row, value: Any = value) -> None:
-            slot % 4
             slot + row
             value * value
 
@@ -256,8 +255,9 @@ class RingSamples:
             return Sample(primitive, self.degree, number, calls, lambda _: action(), parts=parts)
 
         yield sample("gather", lambda: tensor[row, column], 8)
-        yield sample("vector", vector, 8, 3)
-        yield sample("array_call", partial(vector, slot[few], row[few], value[few]), 8, 3)
+        yield sample("vector", vector, 8, 2)
+        yield sample("remainder", lambda: slot % 4, 8)
+        yield sample("array_call", partial(vector, slot[few], row[few], value[few]), 8, 2)
         yield sample("encode_integer", lambda: MatrixEngine.encode(matrices, ring, {"W": weights}), 1, weights.size)
         # all threads' work
         work = product_work(2048, 16, 2048)

@@ -199,7 +199,12 @@ def test_complex_vectors_constants_and_masks_are_told_apart() -> None:
     )
     constant = api.loads(text.format("2") + "prove y == 2 * x\n")
     assert milliseconds(constant, only("encode_constant"), "encoding") == 1
-    assert milliseconds(constant, only("encode_real", "encode_complex", "gather", "vector", "list"), "encoding") == 0
+    assert (
+        milliseconds(
+            constant, only("encode_real", "encode_complex", "gather", "vector", "remainder", "list"), "encoding"
+        )
+        == 0
+    )
     imaginary = api.loads(text.format("1i").replace("y[slot] = Y", "y[slot] = im Y") + "prove y == x\n")
     assert milliseconds(imaginary, only("encode_complex"), "encoding") == 1
     mask = api.loads(text.format("2 * [slot < 9] + 2 * [slot >= 9]") + "prove y == 2 * x\n")
@@ -237,9 +242,9 @@ def test_the_prediction_names_its_profile() -> None:
 def test_what_numpy_does_is_counted() -> None:
     program = api.load("programs/rank_complex.slot")
     shapes = {name: plain_shape(program, family) for name, family in api.plan(program).graph.schedule.plains.items()}
-    # B[(h - q) % R, c*C + h] + 1i * B[(h - q) % R + R, c*C + h]: 3 and 4 operations on indices; one by the complex
-    # number and one sum, each on both parts
-    assert shapes["W"] == VectorShape(2, 3 + 4 + 2 + 2, True, True)
+    # B[(h - q) % R, c*C + h] + 1i * B[(h - q) % R + R, c*C + h]: 2 and 3 operations on indices, and a remainder
+    # each; one by the complex number and one sum, each on both parts
+    assert shapes["W"] == VectorShape(2, 2 + 3 + 2 + 2, True, True, remainders=2)
     guarded = api.loads(GUARDED)
     (inside,) = api.plan(guarded).graph.of_kind("cipher")
     assert inside.plain is not None

@@ -298,7 +298,7 @@ def test_this_machine_is_described() -> None:
 
 
 def test_the_schema_is_versioned() -> None:
-    assert SCHEMA == "slotlang.profile/9"
+    assert SCHEMA == "slotlang.profile/10"
     assert parse_profile(valid(), Path("p.json")).name == "made up"
 
 

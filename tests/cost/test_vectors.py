@@ -15,7 +15,7 @@ from slotlang.cost.vectors import (
     VectorShape,
     form_work,
     forms_of,
-    index_operations,
+    index_shape,
     is_constant,
     product_work,
     vector_shape,
@@ -42,14 +42,13 @@ def program(body: str) -> Program:
 
 
 SHAPES = {
-    # reads at places of their own, operations on arrays, imaginary, varies
     "2": VectorShape(),
     "s * 3": VectorShape(),
     "2i": VectorShape(imaginary=True),
     "u[q]": VectorShape(),
     "u[slot]": VectorShape(reads=1, varies=True),
     "u[e]": VectorShape(),
-    "u[(slot + q) % n]": VectorShape(reads=1, operations=2, varies=True),
+    "u[(slot + q) % n]": VectorShape(reads=1, operations=1, varies=True, remainders=1),
     "u[slot] * u[h]": VectorShape(reads=2, operations=1, varies=True),
     "A[h, t + 1] else 0": VectorShape(reads=1, operations=1 + 2 * GUARDED, varies=True),
     "u[q + 1] else 0": VectorShape(),
@@ -57,7 +56,7 @@ SHAPES = {
     "[not h < 2]": VectorShape(operations=1 + 2, varies=True),
     "u[slot] * 1i": VectorShape(reads=1, operations=2, imaginary=True, varies=True),
     "-u[slot] << 3": VectorShape(reads=1, operations=1 + TURNED, varies=True),
-    "sum r < 5: u[(slot + r) % n]": VectorShape(reads=5, operations=5 * 2 + 5, varies=True),
+    "sum r < 5: u[(slot + r) % n]": VectorShape(reads=5, operations=5 + 5, varies=True, remainders=5),
     "permute(u[slot], swap)": VectorShape(reads=2, operations=ORDERED, varies=True),
     "permute(u[slot], inverse(swap))": VectorShape(reads=2, varies=True),
     "permute(u[0], swap)": VectorShape(),
@@ -80,7 +79,7 @@ def test_index_operations_count_what_depends_on_the_slot() -> None:
     body = program("u[(slot * 3 + q * 5 - 1 + n) % n]").families["V"].body
     assert isinstance(body, Read)
     # slot * 3, + q * 5 (itself the same for all slots), - 1, + n, % n
-    assert index_operations(program("2"), body.indices[0]) == 5
+    assert index_shape(program("2"), body.indices[0]) == VectorShape(operations=4, remainders=1)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (4096, 16, 8), (1000, 1000, 1000), (1 << 12, 1 << 12, 1)])
