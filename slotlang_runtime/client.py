@@ -286,7 +286,7 @@ class Client:
         ring, scale, families = self.ring, self.ring.scale(level, products), self.module.returned()
         parts = [hidden[name].read_part if name in hidden else None for name, _ in group]
         messages = []
-        for (name, record), part in zip(group, parts, strict=True):
+        for (_, record), part in zip(group, parts, strict=True):
             words = read_result(record, ring, level, products, part, self.coder.transformed)
             message = self.secret.decrypted(ring, words, level, scale)
             messages.append(doubled_part(ring, message, words[0], level, part) if part else message)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from repository import ROOT
 from served import LAYERS, D, Process, build, update_of
 
 from slotlang.client import AsyncSession, ServiceProblem, Session
@@ -353,6 +358,35 @@ def test_nobody_is_stuck_after_half_a_rotation(
         session.rotate()
         session.rotate()
         assert right(session.update(LAYERS[0], X))
+    with Session(service.url, alice, model="tiny", secret=file) as session:
+        assert right(session.update(LAYERS[0], X))
+
+
+ROTATES = """
+import sys
+from slotlang.client import Session
+with Session(sys.argv[1], sys.argv[2], model="tiny", secret=sys.argv[3]) as session:
+    session.keys()
+    print("ready", flush=True)
+    while True:
+        session.rotate()
+"""
+
+
+@pytest.mark.parametrize("after", [0.0, 0.03, 0.07, 0.12, 0.2])
+def test_a_process_that_is_killed_while_it_rotates_leaves_a_key_that_works(
+    service: Process, alice: str, tmp_path: Path, after: float
+) -> None:
+    """At moments that differ by more than a step of a rotation takes: whichever step it is, nobody may be stuck."""
+    file = tmp_path / "secret"
+    command = [sys.executable, "-c", ROTATES, service.url, alice, str(file)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as child:
+        assert child.stdout is not None and child.stdout.readline() == "ready\n"
+        time.sleep(after)
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
     with Session(service.url, alice, model="tiny", secret=file) as session:
         assert right(session.update(LAYERS[0], X))
 
