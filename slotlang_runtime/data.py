@@ -83,8 +83,9 @@ def within(
     return fitted, weights
 
 
-def read_data(path: Path, inputs: Arrays, weights: Arrays) -> None:
-    """Replace arrays by those of an .npz file. Raises Rejected when the file is not one, or can't be read."""
+def read_data(path: Path, inputs: Arrays, weights: Arrays) -> list[str]:
+    """Replace arrays by those of an .npz file; the names of those that it does not have. Raises Rejected when the file
+    is not one, or can't be read."""
     try:
         if path.exists() and not path.is_file():
             raise Rejected(f"{path} is not a regular file", BAD_ARRAY)
@@ -100,6 +101,7 @@ def read_data(path: Path, inputs: Arrays, weights: Arrays) -> None:
             ) from None
     for name, array in arrays.items():
         (inputs if name in inputs else weights)[name] = array
+    return [name for name in (*inputs, *weights) if name not in arrays]
 
 
 def _read_arrays(stream: IO[bytes], known: Mapping[str, Any]) -> Arrays:

@@ -30,7 +30,8 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
             raise Rejected("--seed must not be negative", BAD_ARGUMENT)
         inputs, weights = random_data(module, options.seed)
         if options.data:
-            read_data(options.data, inputs, weights)
+            for name in read_data(options.data, inputs, weights):
+                print(f"note: {options.data} has no {name}, which stays random", file=sys.stderr)
         client = Client(module)
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always", BelowPrecision)

@@ -213,7 +213,7 @@ def read_adapter(directory: Path, *, base_changed: bool = False) -> Adapter:
         tuple(sorted(extra)),
         tuple(sorted(unusable, key=lambda u: u.name)),
         (*unmatched_ranks, *unmatched_alphas),
-        keys.notes,
+        (*keys.notes, *config.notes),
         config.base_model,
         config.init,
         weights.bytes,

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from slotlang.adapter.messages import first_line, read_file, shown
+from slotlang.adapter.messages import first_line, plain, read_file, shown
 from slotlang.diagnostics import SlotError, error
 
 CONFIG_NAME: Final = "adapter_config.json"
@@ -29,6 +29,20 @@ REFUSED: Final[Mapping[str, str]] = {
     "enable_lora": "lora_B is split into groups, one for each part of a joint projection",
 }
 """Options of ``LoraConfig``, of today and of old releases, under which the update is not ``scaling * B @ A @ x``."""
+
+# fmt: off
+KNOWN: Final = frozenset({
+    "alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping", "base_model_name_or_path", "bias",
+    "corda_config", "enable_lora", "ensure_weight_tying", "eva_config", "exclude_modules", "fan_in_fan_out",
+    "inference_mode", "init_lora_weights", "kasa_config", "layer_replication", "layers_pattern",
+    "layers_to_transform", "loftq_config", "lora_alpha", "lora_bias", "lora_dropout", "lora_ga_config",
+    "megatron_config", "megatron_core", "merge_weights", "modules_to_save", "monteclora_config", "peft_type",
+    "peft_version", "qalora_group_size", "r", "rank_pattern", "revision", "runtime_config", "target_modules",
+    "target_parameters", "task_type", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora",
+    "use_rslora",
+})
+# fmt: on
+"""Options of ``LoraConfig`` that are looked at here, or leave the update as it is."""
 
 SAME_BASE: Final = ("gaussian", "eva", "orthogonal", "mica")
 """Values of ``init_lora_weights``, beside true and false, under which PEFT leaves the base weights as they are."""
@@ -81,6 +95,7 @@ class Config:
     init: str
     base_model: str
     obstacles: tuple[Obstacle, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_config(path: Path, *, base_changed: bool = False) -> Config:
@@ -89,7 +104,7 @@ def read_config(path: Path, *, base_changed: bool = False) -> Config:
     Raises SL501, SL503 and SL521.
     """
     config = _json_object(path)
-    fail = partial(error, "SL503", file=str(path))
+    fail = partial(error, "SL503", file=str(path), hint=f"mend {CONFIG_NAME}, or save the adapter with PEFT again")
     if config.get("peft_type") != "LORA":
         raise foreign(config, path)
     obstacles = [
@@ -102,8 +117,12 @@ def read_config(path: Path, *, base_changed: bool = False) -> Config:
         if config.get(option) and config[option] != "none"
     ]
     bias, init = config.get("bias") or "none", config.get("init_lora_weights", True)
+    of_base = _changed_base(init) + _trained_biases(bias)
+    notes = [f"the base is said to be the changed one (--base-changed): {why.reason}" for why in of_base]
     if not base_changed:
-        obstacles += _changed_base(init) + _trained_biases(bias)
+        obstacles, notes = obstacles + of_base, []
+    unknown = sorted(key for key, value in config.items() if value and key not in KNOWN)
+    notes += [f"the option {shown(key)} is not known, and is not looked at: {shown(config[key])}" for key in unknown]
     for option in ("use_rslora", "fan_in_fan_out"):
         if not isinstance(config.get(option) or False, bool):
             raise fail(f"{option} must be true or false, not {shown(config[option])}")
@@ -143,13 +162,24 @@ def read_config(path: Path, *, base_changed: bool = False) -> Config:
         init=init if isinstance(init, str) else str(bool(init)).lower(),
         base_model=base if isinstance(base, str) else "",
         obstacles=tuple(obstacles),
+        notes=tuple(notes),
     )
 
 
 def _json_object(path: Path) -> dict[str, Any]:
     raw = read_file(path, MAX_CONFIG_BYTES, "SL501")
+    twice: list[str] = []
+
+    def one_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in made:
+                twice.append(f"{plain(key)} is there twice: {shown(made[key])} and {shown(value)}")
+            made[key] = value
+        return made
+
     try:
-        config = json.loads(raw)
+        config = json.loads(raw, object_pairs_hook=one_each)
     except (ValueError, RecursionError) as broken:
         if is_pointer(raw):
             raise pointer(path) from None
@@ -157,6 +187,8 @@ def _json_object(path: Path) -> dict[str, Any]:
         raise error("SL501", f"{CONFIG_NAME} is not valid JSON", notes=notes, file=str(path)) from None
     if not isinstance(config, dict):
         raise error("SL501", f"{CONFIG_NAME} is not a JSON object", file=str(path))
+    if twice:
+        raise error("SL503", twice[0], notes=twice[1:8], hint="keep one of them", file=str(path))
     return config
 
 
@@ -219,6 +251,8 @@ def foreign(config: Mapping[str, Any], path: Path) -> SlotError:
         what = f"peft_type must be 'LORA', not {shown(kind)}"
         notes = ["the update of a module must be scaling * B @ A @ x"]
         hint = "where PEFT supports it, peft.save_as_lora(path, model, rank) writes a LoRA adapter near it"
+        if kind.upper() == "LORA":
+            hint = "PEFT writes it in capitals: LORA"
     elif "fine_tune_type" in config or "lora_parameters" in config:
         what = "this is not a PEFT configuration: it is one of MLX (mlx-lm)"
         notes = ["MLX stores lora_a as d_in x r and lora_b as r x d_out, and gives the scale itself"]

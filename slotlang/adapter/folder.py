@@ -24,6 +24,7 @@ MAX_WEIGHT_BYTES: Final = 4 << 30
 MAX_SHARDS: Final = 1000
 MAX_FOLDERS: Final = 10_000
 
+_OF_WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".npz")
 _SHARD = re.compile(r"adapter_model-(\d{5})-of-(\d{5})\.safetensors")
 _UNPICKLE: Final = (
     'where torch is installed and you trust the file, convert it: python -c "import torch, safetensors.torch as s; '
@@ -112,34 +113,69 @@ def _other_formats(directory: Path) -> tuple[str, str] | None:
 def read_weights(directory: Path) -> Weights:
     """The tensors of ``adapter_model.safetensors``, or of all its shards. Raises SL501."""
     whole = directory / WEIGHTS_NAME
+    beside = _lying_shards(directory)
     if whole.exists():
-        return _read([whole])
-    shards = _shards(directory)
+        found = _read([whole])
+        if beside:
+            notes = [listed([WEIGHTS_NAME, *(m[0] for m in beside)])]
+            hint = "keep the one file, or the shards"
+            raise error("SL501", "the weights are there twice", notes=notes, hint=hint, file=str(directory))
+        return found
+    named = _indexed(directory / INDEX_NAME)
+    shards = _shards(directory, named, beside)
     if shards:
-        return _read(shards)
+        found = _read(shards)
+        lacking = sorted(set(named or ()) - set(found.tensors))
+        if lacking:
+            message = f"{INDEX_NAME} names {count_of(len(lacking), 'tensor')} that no shard holds"
+            notes, hint = [listed(lacking, 6)], "fetch the adapter again"
+            raise error("SL501", message, notes=notes, hint=hint, file=str(directory))
+        return found
     if (directory / PICKLE_NAME).exists():
         notes = [f"only {PICKLE_NAME} is there, a pickle, which can run code when it is loaded, so it is not read"]
         raise error("SL501", f"{WEIGHTS_NAME} is missing", notes=notes, hint=_UNPICKLE, file=str(whole))
-    raise error("SL501", f"{WEIGHTS_NAME} is missing", hint="fetch the adapter again", file=str(whole))
+    others = sorted(path.name for path in directory.iterdir() if path.suffix in _OF_WEIGHTS)
+    notes = [f"the folder holds {listed(others)}"] if others else []
+    hint = f"save the adapter with PEFT's save_pretrained, which writes {WEIGHTS_NAME}"
+    raise error(
+        "SL501",
+        f"{WEIGHTS_NAME} is missing",
+        notes=notes,
+        hint=hint if others else "fetch the adapter again",
+        file=str(whole),
+    )
 
 
-def _shards(directory: Path) -> list[Path]:
-    """The shards in their order; empty where there are none. Raises SL501 when one is missing."""
-    named = _indexed(directory / INDEX_NAME)
-    if named is None:
-        try:
-            found = [m for m in (_SHARD.fullmatch(path.name) for path in directory.iterdir()) if m]
-        except OSError:
-            found = []
-        counts = {m[2] for m in found}
-        if not found:
+def _lying_shards(directory: Path) -> list[re.Match[str]]:
+    """The names in the folder that are those of shards."""
+    try:
+        names = sorted(path.name for path in directory.iterdir())
+    except OSError:
+        return []
+    return [found for name in names if (found := _SHARD.fullmatch(name))]
+
+
+def _shards(directory: Path, index: dict[str, str] | None, beside: list[re.Match[str]]) -> list[Path]:
+    """The shards in their order; empty where there are none. ``index``: the shard of each tensor, where there is an
+    index; ``beside``: shards that lie in the folder. Raises SL501 when one is missing, or is of another set."""
+    if index is None:
+        counts = {m[2] for m in beside}
+        if not beside:
             return []
         if len(counts) > 1:
             message = f"shards of {count_of(len(counts), 'different set')} lie beside each other"
             hint = "keep those of one adapter"
-            raise error("SL501", message, notes=[listed(sorted(m[0] for m in found))], hint=hint, file=str(directory))
+            raise error("SL501", message, notes=[listed(m[0] for m in beside)], hint=hint, file=str(directory))
         (count,) = counts
         named = [f"adapter_model-{i:05}-of-{count}.safetensors" for i in range(1, min(int(count), MAX_SHARDS) + 1)]
+    else:
+        named = sorted(set(index.values()))
+        others = [m[0] for m in beside if m[0] not in named]
+        if others:
+            message = f"{count_of(len(others), 'shard')} in the folder {'is' if len(others) == 1 else 'are'} not in"
+            hint = f"keep the shards that {INDEX_NAME} names, or fetch the adapter again"
+            notes = [listed(others)]
+            raise error("SL501", f"{message} {INDEX_NAME}", notes=notes, hint=hint, file=str(directory))
     missing = [name for name in named if not (directory / name).exists()]
     if missing:
         message = f"{len(missing)} of {count_of(len(named), 'shard')} of the weights are missing"
@@ -148,13 +184,14 @@ def _shards(directory: Path) -> list[Path]:
     return [directory / name for name in named]
 
 
-def _indexed(path: Path) -> list[str] | None:
-    """The shards that an index names, or None where there is no index. Raises SL501."""
+def _indexed(path: Path) -> dict[str, str] | None:
+    """The shard of each tensor, as an index says, or None where there is no index. Raises SL501."""
     if not path.exists():
         return None
     raw = read_file(path, 64 * MAX_CONFIG_BYTES, "SL501")
     try:
-        named = sorted(set(json.loads(raw)["weight_map"].values()))
+        index: dict[str, str] = dict(json.loads(raw)["weight_map"].items())
+        named = set(index.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as broken:
         if is_pointer(raw):
             raise pointer(path) from None
@@ -165,7 +202,7 @@ def _indexed(path: Path) -> list[str] | None:
             raise error("SL501", f"{INDEX_NAME} names a file that is not a shard", file=str(path))
     if not named or len(named) > MAX_SHARDS:
         raise error("SL501", f"{INDEX_NAME} names {count_of(len(named), 'file')}", file=str(path))
-    return named
+    return index
 
 
 def _read(files: list[Path]) -> Weights:

@@ -35,11 +35,12 @@ _MLX: Final = (".lora_a", ".lora_b")
 
 @dataclass(slots=True)
 class Held:
-    """The tensors of one module. ``sides``: ``A`` and ``B``; ``twice``: sides that more than one key has; ``parts``:
-    other keys of LoRA variants, by what stands before the adapter's name (``lora_embedding_A``)."""
+    """The tensors of one module. ``sides``: ``A`` and ``B``; ``keys``: of each all keys, one that several shards have
+    as often; ``parts``: other keys of LoRA variants, by what stands before the adapter's name
+    (``lora_embedding_A``)."""
 
     sides: dict[str, Tensor] = field(default_factory=dict)
-    twice: set[str] = field(default_factory=set)
+    keys: dict[str, list[str]] = field(default_factory=dict)
     parts: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -83,8 +84,7 @@ def sort_keys(tensors: Mapping[str, Tensor], twice: frozenset[str], path: Path) 
             if found["what"] == "bias":
                 held.parts.setdefault(f"lora_{found['side']}.bias", []).append(key)
             else:
-                if found["side"] in held.sides or key in twice:
-                    held.twice.add(found["side"])
+                held.keys.setdefault(found["side"], []).extend([key] * (1 + (key in twice)))
                 held.sides.setdefault(found["side"], tensor)
         elif part := _PART.fullmatch(inner):
             modules.setdefault(part["name"], Held()).parts.setdefault(part["part"], []).append(key)
@@ -99,7 +99,9 @@ def sort_keys(tensors: Mapping[str, Tensor], twice: frozenset[str], path: Path) 
         raise error("SL504", message, hint=hint, file=str(path))
     if not any(held.sides or held.parts for held in modules.values()):
         others = [*extra, *strange]
-        notes = [f"they hold {listed(others)}" if others else "they hold no tensors at all"]
+        notes = [f"they hold {listed(others, 8)}" if others else "they hold no tensors at all"]
+        if strange:
+            notes.append(f"names in a path are of a-z, A-Z, 0-9, _ and -, and a key has {MAX_NAME} characters at most")
         raise error("SL504", "the weights hold no LoRA matrices", notes=notes, hint=KEY_FORM, file=str(path))
     notes_ = [f"keys hold {name}, which {_WRAPPERS[name]} put there; it is left out" for name in sorted(wrapped)]
     notes_ += [f"keys hold the adapter's name '{plain(name)}'" for name in adapters if name != "default"]

@@ -8,7 +8,7 @@ from typing import Final
 
 from slotlang.adapter.config import REFUSED, Config, Obstacle, trained_bias
 from slotlang.adapter.keys import Held, Keys
-from slotlang.adapter.messages import shown, size_text
+from slotlang.adapter.messages import listed, shown, size_text
 from slotlang.adapter.patterns import MAX_NAME
 from slotlang.adapter.values import FLOATS
 
@@ -55,8 +55,10 @@ def find_obstacle(name: str, held: Held, config: Config, wrappers: frozenset[str
     if config.obstacles:
         return config.obstacles[0]
     for side in "AB":
-        if side in held.twice:
-            return Obstacle("SL504", f"lora_{side} is there twice")
+        if len(found := held.keys.get(side, [])) > 1:
+            same = len(set(found)) == 1
+            note = f"more than one shard holds {shown(found[0])}" if same else f"under {listed(found)}"
+            return Obstacle("SL504", f"lora_{side} is there twice", (note,), "keep one of them")
         if side not in held.sides:
             return Obstacle("SL504", f"lora_{side} is missing")
     return _of_matrices(held)

@@ -116,6 +116,7 @@ def before(work: Work) -> list[str]:
         names = names_together(group.input for group in held)
         shown = ", ".join(plain(name, 100) for name, _ in names[:3]) + (", ..." if len(names) > 3 else "")
         lines.append(f"  {shape.text}: {shown}")
+    lines += [f"  {note}" for note in work.adapter.notes]
     reasons: dict[str, list[str]] = {}
     for unusable in work.skipped:
         reasons.setdefault(unusable.obstacle.reason, []).append(unusable.name)

@@ -257,6 +257,10 @@ def _unreachable(url: str, problem: Exception) -> ServiceProblem:
     hint = "is it running? `slotlang serve` says its address when it is ready"
     if "WRONG_VERSION_NUMBER" in why:
         hint = "what answers there does not speak TLS: is it http://?"
+    elif "CERTIFICATE_VERIFY_FAILED" in why:
+        hint = "trust it with --cacert FILE (certificates= in Python), if the certificate is the one that you expect"
+    elif url.startswith("http://") and isinstance(problem, httpx.RemoteProtocolError | httpx.ReadError):
+        hint = "something answers there, and not by HTTP: is it https://?"
     return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], hint, again=True)
 
 

@@ -47,6 +47,7 @@ def by_sets(over: Extents, sides: dict[str, Terms], regions: list[dict[str, Any]
         found.setdefault(key, []).append((side, t.re * n, t.im * n, points))
     covered: dict[str, Any] = {}
     for region in regions:
+        need(region["set"].find("}") == len(region["set"]) - 1, f"a set ends with its first bracket: {region['set']}")
         key, points = json.dumps([region["scalars"], region["tensors"]]), isl.Set.read_from_str(context, region["set"])
         need(len(region) == 4 and not points.is_empty() and key in found, "a region without products")
         need(key not in covered or points.is_disjoint(covered[key]), "two regions meet")

@@ -20,6 +20,8 @@ from .reader import Rejected, need, statements
 from .tensors import MAX_EXPONENT, MAX_FACTORS, MAX_POWER, TENSORS, Form, form, note, real, tensor
 from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, number, times, variable, within
 
+# bits of modulus by degree that keep 128-bit security, by the standard of homomorphicencryption.org
+MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 MAX_TABLE, FAMILIES = 1 << 20, ("cipher", "plain", "compute")
 UNREADABLE = {"cipher": {"weight", "scalar", *FAMILIES}, "plain": {"input", "cipher", "compute"}, "compute": {"input"}}
 class Program(Integers):
@@ -214,6 +216,9 @@ class Program(Integers):
             case "parameters", settings:
                 words = [str(setting.children[0]) for setting in settings]
                 need({"degree", "primes", "scales"} <= {*words} and len({*words}) == len(words), "no parameters")
+                given = {word: [*map(int, s.children[1:])] for word, s in zip(words, settings, strict=True)}
+                most, bits = MODULUS_BITS.get(given["degree"][0], 0), given["primes"]
+                need(sum(bits) <= most and len(bits) > 1 and all(18 <= b <= 60 for b in bits), "not 128-bit security")
                 self.declare("the parameters", "parameters", settings)
             case "axes", [_, *binders]:
                 self.fix_slots(digits := self.binders(binders))

@@ -54,7 +54,8 @@ def form(p: Program, e: Any) -> Form:
             return (), lambda _: [Term(whole)]
         case "binary", [a, "**", b]:
             (s, f), n = form(p, a), p.constant(b)
-            if not s and 0 <= n <= MAX_EXPONENT and f(()) == [Term(c := f(())[0].re)]: return (), lambda _: [Term(c**n)]
+            if not s and 0 <= n <= 2 * MAX_POWER and f(()) == [Term(c := f(())[0].re)]:
+                return (), lambda _: [Term(c**n)]
             return reduce(partial(entrywise, p), [form(p, a) for _ in range(exponent(p, b))])
         case "binary", [a, ("+" | "-" | "*" | "/" | "@") as op, b]:
             (s, f), (t, g) = form(p, a), form(p, b)

@@ -61,8 +61,10 @@ class Address:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password=_no_password)
         except (OSError, ValueError) as problem:
-            reason = reason_of(problem)
-            raise error("SL565", f"this certificate can't be used: {reason}", file=str(self.certificate)) from None
+            files = f"{self.certificate} and {self.key}"
+            hint = "give a certificate and its own key, without a password, in PEM files that you may read"
+            message = f"this certificate can't be used: {reason_of(problem)}"
+            raise error("SL565", message, notes=[f"the files are {files}"], hint=hint) from None
 
     def url(self, port: int) -> str:
         """The address as clients write it."""

@@ -161,6 +161,15 @@ def _difference(a: ast.AST, b: ast.AST) -> tuple[int, str] | None:
                 if found is not None:
                     return found[0] or line, found[1]
             elif left != right or type(left) is not type(right):
-                shown = f": {left!r}, and {right!r} is emitted"
+                shown = f": {_shown(left)}, and {_shown(right)} is emitted"
                 return line, shown if len(shown) < 100 else ""
     return None
+
+
+def _shown(part: object) -> str:
+    match part:
+        case ast.AST():
+            return f"`{ast.unparse(part)}`"
+        case None:
+            return "nothing"
+    return repr(part)

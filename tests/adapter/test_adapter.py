@@ -691,6 +691,35 @@ def test_missing_and_irregular_files(tmp_path: Path) -> None:
     assert refusal("SL501", lambda: read_adapter(folder)).message == "adapter_config.json is missing"
 
 
+def test_a_setting_that_is_there_twice(tmp_path: Path) -> None:
+    folder = write(tmp_path, config(), factors("q"))
+    path = folder / "adapter_config.json"
+    path.write_text(path.read_text().rstrip().removesuffix("}") + ', "lora_alpha": 999}')
+    alpha = config()["lora_alpha"]
+    found = refusal("SL503", lambda: read_adapter(folder))
+    assert found.message == f"lora_alpha is there twice: {alpha} and 999"
+
+
+def test_options_that_are_not_known_are_told(tmp_path: Path) -> None:
+    adapter = read_adapter(write(tmp_path, config(use_superlora=True, use_megalora=False), factors("q")))
+    (note,) = (note for note in adapter.notes if "lora'" in note)
+    assert note == "the option 'use_superlora' is not known, and is not looked at: true"
+
+
+def test_a_base_that_is_said_to_be_changed_is_told(tmp_path: Path) -> None:
+    folder = write(tmp_path, config(init_lora_weights="pissa"), factors("q"))
+    assert not read_adapter(folder).notes and read_adapter(folder).unusable
+    (note,) = read_adapter(folder, base_changed=True).notes
+    assert "--base-changed" in note and "PiSSA" in note
+
+
+def test_other_files_of_weights_are_named(tmp_path: Path) -> None:
+    folder = write(tmp_path, config(), factors("q"))
+    (folder / "adapter_model.safetensors").rename(folder / "weights.safetensors")
+    found = refusal("SL501", lambda: read_adapter(folder))
+    assert found.notes == ("the folder holds weights.safetensors",) and "save_pretrained" in found.hint
+
+
 @pytest.fixture
 def alarm() -> Iterator[None]:
     """Ends a test that waits for ever."""

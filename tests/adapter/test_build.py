@@ -381,6 +381,19 @@ def test_problems_belong_to_modules(tmp_path: Path) -> None:
     refusal("SL504", lambda: prepare(tmp_path, Options(256, 1e-3, modules=("conv",)), find_profile()))
 
 
+def test_a_module_that_can_not_be_encrypted_is_skipped(tmp_path: Path) -> None:
+    alphas = {"l.0.attn.q_proj": 1e300}
+    write_adapter(tmp_path, LAYOUT, r=2, alpha_pattern=alphas)
+    work = prepare(tmp_path, OPTIONS, find_profile())
+    (skipped,) = work.skipped
+    assert skipped.name == "l.0.attn.q_proj" and "a scaling of 5.0e+299" in skipped.obstacle.reason
+    assert work.modules == 3
+    found = refusal("SL554", lambda: prepare(tmp_path, Options(256, 1e-3, modules=(skipped.name,)), find_profile()))
+    assert skipped.name in found.message
+    write_adapter(tmp_path, LAYOUT, r=2, lora_alpha=1e300)
+    assert len(refusal("SL554", lambda: prepare(tmp_path, OPTIONS, find_profile())).notes) == 4
+
+
 def test_nothing_to_build(tmp_path: Path) -> None:
     write_adapter(tmp_path, {"base_model.model.c.lora_A.weight": ("F32", [2, 3])}, r=2)
     found = refusal("SL554", lambda: prepare(tmp_path, OPTIONS, find_profile()))

@@ -127,8 +127,43 @@ def test_a_module_in_two_shards_is_not_read(tmp_path: Path) -> None:
     shards(tmp_path / "a", 2, False)
     first, second = sorted((tmp_path / "a").glob("*.safetensors"))
     second.write_bytes(first.read_bytes())
-    with pytest.raises(SlotError, match="there twice"):
+    with pytest.raises(SlotError, match="there twice") as found:
         read_adapter(tmp_path / "a").module("q_proj")
+    assert "more than one shard holds 'base_model.model." in str(found.value)
+
+
+def test_an_index_that_names_a_tensor_too_many(tmp_path: Path) -> None:
+    shards(tmp_path / "a", 2, True)
+    path = tmp_path / "a" / "adapter_model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    index["weight_map"][f"{PREFIX}o_proj.lora_A.weight"] = "adapter_model-00001-of-00002.safetensors"
+    path.write_text(json.dumps(index))
+    found = refused(tmp_path / "a", "SL501")
+    assert found.message == "adapter_model.safetensors.index.json names 1 tensor that no shard holds"
+    assert found.notes == (f"{PREFIX}o_proj.lora_A.weight",)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_an_index_that_leaves_out_a_shard_of_the_folder(tmp_path: Path, count: int) -> None:
+    """One of its own set, or one of another."""
+    shards(tmp_path / "a", 2, True)
+    path = tmp_path / "a" / "adapter_model.safetensors.index.json"
+    first = "adapter_model-00001-of-00002.safetensors"
+    if count == 2:
+        named = json.loads(path.read_text())["weight_map"].items()
+        path.write_text(json.dumps({"weight_map": {key: name for key, name in named if name == first}}))
+    other = tmp_path / "a" / f"adapter_model-00002-of-{count:05}.safetensors"
+    other.write_bytes((tmp_path / "a" / first).read_bytes())
+    found = refused(tmp_path / "a", "SL501")
+    assert "1 shard in the folder is not in" in found.message and found.notes == (other.name,)
+
+
+def test_one_file_beside_shards(tmp_path: Path) -> None:
+    shards(tmp_path / "a", 2, False)
+    first = tmp_path / "a" / "adapter_model-00001-of-00002.safetensors"
+    (tmp_path / "a" / "adapter_model.safetensors").write_bytes(first.read_bytes())
+    found = refused(tmp_path / "a", "SL501")
+    assert found.message == "the weights are there twice" and first.name in found.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -334,3 +334,21 @@ def test_forged(method: str, wrong: tuple[str, str]) -> None:
         return
     with pytest.raises(recheck.Rejected):
         recheck.recheck(forged.encode())
+
+
+@pytest.mark.parametrize("more", ["; proved for all n", " ", "{ [i0] }", " }"])
+def test_nothing_follows_a_region(more: str) -> None:
+    """isl reads a set, and leaves what stands behind it."""
+    whole = json.loads(certified(SMALL, "polyhedral"))
+    place = next(path for path in places(whole) if path[-1:] == ("set",))
+    text = whole
+    for key in place:
+        text = text[key]
+    with pytest.raises(recheck.Rejected, match="ends with its first bracket"):
+        recheck.recheck(dumped(put(whole, place, str(text) + more)))
+
+
+@pytest.mark.parametrize("exponent", [64, 70, 128])
+def test_a_bound_may_be_any_that_a_program_may_have(exponent: int) -> None:
+    text = SMALL.replace("scalar a\n", f"scalar a\nbound |x| <= 2**{exponent}\n")
+    assert recheck.recheck(certified(text, "polyhedral").encode())

@@ -139,3 +139,11 @@ def test_numbers_that_look_prime() -> None:
     assert {n for n in range(41, 3000, 2) if prime(n)} == {n for n in known if n > 40}
     # strong pseudoprimes, and Carmichael numbers
     assert not any(map(prime, [3215031751, 3825123056546413051, 561 * 1105, 6601 * 8911, 825265, 321197185]))
+
+
+@pytest.mark.parametrize(
+    "parameters", ["1000 primes 60, 60", "4096 primes 55, 55", "8192 primes 61, 60", "8192 primes 60"]
+)
+def test_parameters_below_128_bits_are_rejected(parameters: str) -> None:
+    with pytest.raises(recheck.Rejected, match="128-bit"):
+        Program(f"{LORA}{ALL}parameters degree {parameters} scales 20\n", SIZES)

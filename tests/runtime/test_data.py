@@ -74,8 +74,8 @@ class File:
         self.inputs: dict[str, Any] = {"x": np.zeros((3, 2))}
         self.weights: dict[str, Any] = {"A": np.zeros(4), "s": 1.0}
 
-    def read(self) -> None:
-        read_data(self.path, self.inputs, self.weights)
+    def read(self) -> list[str]:
+        return read_data(self.path, self.inputs, self.weights)
 
     def refused(self) -> str:
         with pytest.raises(Rejected) as found:
@@ -104,7 +104,7 @@ def archive(path: Path, **members: bytes) -> None:
 def test_arrays_take_the_place_of_others(file: File) -> None:
     x = np.arange(6.0).reshape(3, 2)
     np.savez(file.path, x=x, s=np.array(2.5))
-    file.read()
+    assert file.read() == ["A"]
     assert np.array_equal(file.inputs["x"], x) and file.weights["s"] == 2.5
     assert not file.weights["A"].any()
     np.savez_compressed(file.path, A=np.ones(4, np.float32))

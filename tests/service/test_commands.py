@@ -169,7 +169,10 @@ def test_tls_when_there_is_a_certificate(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("SLOTLANG_TOKEN", process.token("alice"))
         assert slotlang("client", "models", process.url, "--cacert", certificate).status == 0
         # a certificate that nobody vouches for
-        assert slotlang("client", "models", process.url).err.startswith("error[SL580]")
+        unknown = slotlang("client", "models", process.url).err
+        assert unknown.startswith("error[SL580]") and "--cacert" in unknown
+        plain = slotlang("client", "models", process.url.replace("https://", "http://")).err
+        assert plain.startswith("error[SL580]") and "is it https://?" in plain
         for connection in silent:
             with connection, suppress(ConnectionResetError):
                 # an alert at most, and the end

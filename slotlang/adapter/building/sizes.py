@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from slotlang.adapter.adapter import LoraModule
 from slotlang.adapter.building.shared import Group
+from slotlang.adapter.config import Obstacle
 from slotlang.cost.data import DataPowers
 from slotlang.diagnostics import error
 from slotlang.meaning.bounds import MAX_LIMIT_BITS
@@ -92,8 +93,11 @@ def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
         sample = samples.get(group.input)
         for found, module in zip(largest, group.modules, strict=True):
             up, down = _met(module, sample)
+            why = beyond(module, sample)
+            if why is not None:
+                # activations have made the weights so
+                raise error(why.code, f"{module.name} can't be built: {why.reason}", hint=why.hint)
             rows = [float(np.sqrt((side**2).sum(axis=1)).max()) for side in (up, down)]
-            _check_norms(module.name, rows)
             found.a, found.b = max(found.a, rows[0]), max(found.b, rows[1])
             found.scale = max(found.scale, abs(module.scaling))
             size = float(np.sqrt(np.mean(up**2))) * abs(module.scaling)
@@ -118,17 +122,18 @@ def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
     return Sizes(bounds, DataPowers(weights if whole else {}, inputs if whole and given and inputs["x"].any() else {}))
 
 
-def _check_norms(name: str, norms: Sequence[float]) -> None:
-    """Raise ``SlotError`` SL554 for weights beyond what bounds hold; all zeros are none of them."""
-    for norm in norms:
-        # half of it, as bounds are rounded up
-        if norm and not 2.0**-MAX_LIMIT_BITS < norm < 2.0 ** (MAX_LIMIT_BITS - 1):
-            raise error(
-                "SL554",
-                f"the weights of {name} have rows of norm {norm:.1e}, and between 2^-{MAX_LIMIT_BITS} and "
-                f"2^{MAX_LIMIT_BITS - 1} are encrypted",
-                hint="mend the adapter, or leave the module out (--module names those that are built)",
-            )
+def beyond(module: LoraModule, sample: Sample | None = None) -> Obstacle | None:
+    """Why the weights of a module can't be encrypted: rows or a scaling beyond what bounds hold; zero is not."""
+    rows = [float(np.sqrt((side**2).sum(axis=1)).max()) for side in _met(module, sample)]
+    # half of it, as bounds are rounded up
+    least, most = 2.0**-MAX_LIMIT_BITS, 2.0 ** (MAX_LIMIT_BITS - 1)
+    between = f"between 2^-{MAX_LIMIT_BITS} and 2^{MAX_LIMIT_BITS - 1} are encrypted"
+    for what, sizes in (("rows of norm", rows), ("a scaling of", [abs(module.scaling)])):
+        for size in sizes:
+            if size and not least < size < most:
+                hint = "mend the adapter, or leave the module out (--module names those that are built)"
+                return Obstacle("SL554", f"it has {what} {size:.1e}, and {between}", (), hint)
+    return None
 
 
 def _met(module: LoraModule, sample: Sample | None) -> tuple[Array, Array]:

@@ -18,9 +18,9 @@ from slotlang.adapter.adapter import Adapter, LoraModule, Unusable, read_adapter
 from slotlang.adapter.building.choose import FEWER, Choice, choices
 from slotlang.adapter.building.layout import GroupShape
 from slotlang.adapter.building.shared import Group, groups
-from slotlang.adapter.building.sizes import Sample, Samples
-from slotlang.adapter.config import CONFIG_NAME
-from slotlang.adapter.messages import listed, plain, shown
+from slotlang.adapter.building.sizes import Sample, Samples, beyond
+from slotlang.adapter.config import CONFIG_NAME, Obstacle
+from slotlang.adapter.messages import listed, plain, shown, size_text
 from slotlang.adapter.values import hash_arrays
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import Diagnostic, error
@@ -130,7 +130,7 @@ def prepare(directory: Path, options: Options, profile: Profile) -> Work:
         raise error("SL005", f"--gates is a number from 0 to {FEWER}, not {options.gates:,}")
     adapter = read_adapter(directory, base_changed=options.base_changed)
     source, digest = _source(directory, adapter)
-    modules = _chosen(adapter, options.modules)
+    modules, skipped = _chosen(adapter, options.modules)
     made, warnings = groups(modules, options.table, options.table_file)
     samples = _samples(made, options)
     by_shape: dict[GroupShape, list[Group]] = defaultdict(list)
@@ -145,7 +145,6 @@ def prepare(directory: Path, options: Options, profile: Profile) -> Work:
         raise error(
             "SL554", f"modules {worst.text} are too large for {count_of(options.tokens, 'token')}", file=str(directory)
         )
-    skipped = () if options.modules else adapter.unusable
     return Work(
         adapter,
         source,
@@ -161,19 +160,29 @@ def prepare(directory: Path, options: Options, profile: Profile) -> Work:
     )
 
 
-def _chosen(adapter: Adapter, names: Sequence[str]) -> list[LoraModule]:
-    """The modules that are built."""
+def _chosen(adapter: Adapter, names: Sequence[str]) -> tuple[list[LoraModule], Sequence[Unusable]]:
+    """The modules that are built, and those that are skipped. One that is asked for by name is refused instead."""
     if names:
         found = {module.name: module for module in map(adapter.module, names)}
-        return [adapter.modules[name] for name in adapter.modules if name in found]
-    if not adapter.modules:
-        reasons = {f"{plain(u.name)}: {u.obstacle.reason}": None for u in adapter.unusable}
+        for module in found.values():
+            if why := beyond(module):
+                raise _unusable(adapter, module, why).refusal()
+        return [adapter.modules[name] for name in adapter.modules if name in found], ()
+    refused = {name: why for name, module in adapter.modules.items() if (why := beyond(module))}
+    skipped = [*adapter.unusable, *(_unusable(adapter, adapter.modules[name], why) for name, why in refused.items())]
+    if len(refused) == len(adapter.modules):
+        reasons = {f"{plain(u.name)}: {u.obstacle.reason}": None for u in skipped}
         message = "no module of this adapter can be built"
         # what they have in common to do
-        hints = {u.obstacle.hint for u in adapter.unusable}
+        hints = {u.obstacle.hint for u in skipped}
         hint = (hints.pop() if len(hints) == 1 else "") or "mend what the notes say of them"
         raise error("SL554", message, notes=list(reasons)[:8], hint=hint, file=str(adapter.path))
-    return list(adapter.modules.values())
+    return [module for name, module in adapter.modules.items() if name not in refused], skipped
+
+
+def _unusable(adapter: Adapter, module: LoraModule, why: Obstacle) -> Unusable:
+    shapes = f"lora_A {size_text(module.down.shape)}, lora_B {size_text(module.up.shape)}"
+    return Unusable(module.name, why, shapes, str(adapter.path))
 
 
 def _samples(made: Sequence[Group], options: Options) -> dict[str, Sample]:
