@@ -68,7 +68,7 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "SL564": "choose a folder that exists and that you may write to",
         "SL565": "choose a free port, an address of this machine, and certificate files that you may read",
         "SL570": "set SLOTLANG_TOKEN, or name the file of the token with --token-file",
-        "SL582": "name a folder that exists and that you may write to, or another file: a key is made where there is none",
+        "SL582": "name a folder that exists and that you may write to, or a file that is not there: a key is made then",
         "SL583": "attach modules of the model that the adapter was trained for; slotlang client modules lists them",
         "SL584": "start one with `dask scheduler`, and give the address that it prints",
         "SL585": "install the same slotlang on the worker's machine, and connect it by TLS",

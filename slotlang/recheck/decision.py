@@ -47,7 +47,6 @@ def by_sets(over: Extents, sides: dict[str, Terms], regions: list[dict[str, Any]
         found.setdefault(key, []).append((side, t.re * n, t.im * n, points))
     covered: dict[str, Any] = {}
     for region in regions:
-        need(region["set"].find("}") == len(region["set"]) - 1, f"a set ends with its first bracket: {region['set']}")
         key, points = json.dumps([region["scalars"], region["tensors"]]), isl.Set.read_from_str(context, region["set"])
         need(len(region) == 4 and not points.is_empty() and key in found, "a region without products")
         need(key not in covered or points.is_disjoint(covered[key]), "two regions meet")
@@ -59,7 +58,7 @@ def by_sets(over: Extents, sides: dict[str, Terms], regions: list[dict[str, Any]
         need(all(region["coefficient"] == [*map(str, s)] for s in sums.values()), f"{region['set']}: {sums}")
     for key, held in ((key, part[-1]) for key, parts in found.items() for part in parts if not part[-1].is_empty()):
         need(key in covered and held.is_subset(covered[key]), "products outside all regions")
-    return {"regions": regions}
+    return {"regions": [{**region, "set": region["set"].split("}")[0] + "}"} for region in regions]}
 
 def by_products(over: Extents, sides: dict[str, Terms]) -> dict[str, Any]:
     """Add up every product at every point; how many there are."""

@@ -37,7 +37,7 @@ class Sizes:
         self.limits, self.given = dict[tuple[str, int], Fraction](), dict[str, list[int]]()
         for kind, meaning in program.names.values():
             if kind == "bound": self.limits[meaning[0], meaning[1]] = meaning[2]
-            if kind == "parameters": self.given = {str(s.children[0]): [*map(int, s.children[1:])] for s in meaning}
+            if kind == "parameters": self.given = meaning
 
     def entry(self, name: str) -> Fraction | None:
         return min((limit for (of, _), limit in self.limits.items() if of == name), default=None)

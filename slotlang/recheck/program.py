@@ -20,8 +20,7 @@ from .reader import Rejected, need, statements
 from .tensors import MAX_EXPONENT, MAX_FACTORS, MAX_POWER, TENSORS, Form, form, note, real, tensor
 from .terms import MAX_SIZE, Extents, Int, Term, Terms, arith, every, function, number, times, variable, within
 
-# bits of modulus by degree that keep 128-bit security, by the standard of homomorphicencryption.org
-MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
+MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}  # the standard's, by degree
 MAX_TABLE, FAMILIES = 1 << 20, ("cipher", "plain", "compute")
 UNREADABLE = {"cipher": {"weight", "scalar", *FAMILIES}, "plain": {"input", "cipher", "compute"}, "compute": {"input"}}
 class Program(Integers):
@@ -214,12 +213,11 @@ class Program(Integers):
                 about = (str(name), at.index(":") if norm else -1, real(self, limit))
                 self.declare(f"norm of {name} along {about[1]}" if norm else f"|{name}|", "bound", about)
             case "parameters", settings:
-                words = [str(setting.children[0]) for setting in settings]
-                need({"degree", "primes", "scales"} <= {*words} and len({*words}) == len(words), "no parameters")
-                given = {word: [*map(int, s.children[1:])] for word, s in zip(words, settings, strict=True)}
+                given = {str(s.children[0]): [*map(int, s.children[1:])] for s in settings}
+                need({"degree", "primes", "scales"} <= {*given} and len(given) == len(settings), "no parameters")
                 most, bits = MODULUS_BITS.get(given["degree"][0], 0), given["primes"]
-                need(sum(bits) <= most and len(bits) > 1 and all(18 <= b <= 60 for b in bits), "not 128-bit security")
-                self.declare("the parameters", "parameters", settings)
+                need(sum(bits) <= most and len(bits) > 1 and 18 <= min(bits) <= max(bits) <= 60, "not 128-bit security")
+                self.declare("the parameters", "parameters", given)
             case "axes", [_, *binders]:
                 self.fix_slots(digits := self.binders(binders))
                 for i, (name, extent) in enumerate(digits):

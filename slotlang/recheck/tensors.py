@@ -15,8 +15,7 @@ from .terms import Int, Term, Terms, number, times
 if TYPE_CHECKING:
     from .program import Program
 
-MAX_CHAINS, MAX_DIVISOR, MAX_POWER, MAX_FACTORS, MAX_EXPONENT = 64, 120, 64, 64, 62
-TENSORS = ("input", "weight")
+TENSORS, MAX_CHAINS, MAX_DIVISOR, MAX_POWER, MAX_FACTORS, MAX_EXPONENT = ("input", "weight"), 64, 120, 64, 64, 62
 Form = tuple[tuple[int, ...], Callable[[Sequence[Int]], Terms]]  # shape, empty for a number, and elements
 
 def swapped(items: Any) -> Any:
@@ -49,13 +48,10 @@ def form(p: Program, e: Any) -> Form:
             s, f = form(p, inner)
             if len(s) == 2 or (len(s) > 2 and e.children[1] == "mT"):
                 return swapped(s), lambda at: f(swapped(at))
-        case "call", _:
-            whole = Fraction(p.constant(e))
-            return (), lambda _: [Term(whole)]
+        case "call", _: return (), partial(lambda terms, _: terms, [Term(Fraction(p.constant(e)))])
         case "binary", [a, "**", b]:
             (s, f), n = form(p, a), p.constant(b)
-            if not s and 0 <= n <= 2 * MAX_POWER and f(()) == [Term(c := f(())[0].re)]:
-                return (), lambda _: [Term(c**n)]
+            if not s and 0 <= n <= 128 and f(()) == [Term(c := f(())[0].re)]: return (), lambda _: [Term(c**n)]
             return reduce(partial(entrywise, p), [form(p, a) for _ in range(exponent(p, b))])
         case "binary", [a, ("+" | "-" | "*" | "/" | "@") as op, b]:
             (s, f), (t, g) = form(p, a), form(p, b)

@@ -344,7 +344,7 @@ def test_nothing_follows_a_region(more: str) -> None:
     text = whole
     for key in place:
         text = text[key]
-    with pytest.raises(recheck.Rejected, match="ends with its first bracket"):
+    with pytest.raises(recheck.Rejected, match="it is not what its program"):
         recheck.recheck(dumped(put(whole, place, str(text) + more)))
 
 

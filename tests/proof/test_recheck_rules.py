@@ -126,12 +126,12 @@ NO_PROGRAMS = {
     "a norm of all": ("scalar s", "scalar s\nbound norm(A[:, :]) <= 1"),
     "a norm of a matrix": ("scalar s", "scalar s\nbound norm(A) <= 1"),
     "a norm at a size": ("scalar s", "scalar s\nbound norm(A[n, :]) <= 1"),
-    "parameters twice": ("scalar s", "scalar s" + 2 * "\nparameters degree 8 primes 9 scales 3"),
-    "a parameter twice": ("scalar s", "scalar s\nparameters degree 8 primes 9 scales 3 primes 9"),
-    "a parameter missing": ("scalar s", "scalar s\nparameters degree 8 primes 9"),
-    "a parameter unknown": ("scalar s", "scalar s\nparameters degree 8 primes 9 scales 3 moduli 3"),
-    "a parameter that is no integer": ("scalar s", "scalar s\nparameters degree 8 primes 9 scales 3.0"),
-    "two degrees": ("scalar s", "scalar s\nparameters degree 8, 16 primes 9 scales 3"),
+    "parameters twice": ("scalar s", "scalar s" + 2 * "\nparameters degree 4096 primes 20, 20 scales 3"),
+    "a parameter twice": ("scalar s", "scalar s\nparameters degree 4096 primes 20, 20 scales 3 primes 20, 20"),
+    "a parameter missing": ("scalar s", "scalar s\nparameters degree 4096 primes 20, 20"),
+    "a parameter unknown": ("scalar s", "scalar s\nparameters degree 4096 primes 20, 20 scales 3 moduli 3"),
+    "a parameter that is no integer": ("scalar s", "scalar s\nparameters degree 4096 primes 20, 20 scales 3.0"),
+    "two degrees": ("scalar s", "scalar s\nparameters degree 4096, 8192 primes 20, 20 scales 3"),
     "an extent of a sum that differs with the slot": ("2 * X", "2 * X + 0 * (sum q < h + 1: X)"),
     "an extent that differs from member to member": ("Y = 2 * X", "Z[k < 3] = sum q < k + 1: X\nY = 2 * X"),
     "such an extent before the choice by the same": (
@@ -218,7 +218,7 @@ def test_sizes_that_are_none(sizes: dict[str, Any]) -> None:
             "scalar s", "scalar s\nbound |s| <= 1/4\nbound |x| <= 2*n\nbound norm(x) <= 3\nbound norm(A[:, t]) <= 1"
         ),
         BASE.replace(
-            "scalar s", "scalar s\nparameters scales 3, 4 keys 1 drops 1 results 1 cut 7, 2 primes 9, 9 degree 8"
+            "scalar s", "scalar s\nparameters scales 3, 4 keys 1 drops 1 results 1 cut 7, 2 primes 20, 20 degree 4096"
         ),
         BASE.replace("Y", "bound").replace("X", "parameters").replace("cipher", "bound |A| <= 1\ncipher"),
         BASE.replace("cipher X = x[h]", "cipher X = x[(h*h - h*h + h) % n + 0 * (5 - 2*h) // 9]"),
