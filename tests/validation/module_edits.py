@@ -121,12 +121,12 @@ GENERAL: list[Edits] = [
         ("key_levels=()", "SL741"),
     ]),
     ("results=0", [
-        ("results=1", "SL404"),
+        ("results=9", "SL404"),
         ("results=-1", "SL741"),
         ("results=(0,)", "SL741"),
     ]),
     ("cut=()", [
-        ("cut=(1, 1)", "SL404"),
+        ("cut=(60, 1)", "SL404"),
         ("cut=(1,)", "SL404"),
         ("cut=(-1, 1)", "SL741"),
         ("cut=1", "SL741"),
