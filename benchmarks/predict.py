@@ -40,7 +40,6 @@ from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
 from slotlang.run.calibrate import POINTS, Yardstick, calibrate
-from slotlang.run.primitives import WARM
 from slotlang.run.runner import load_module, random_data
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.weights import checked_weights
@@ -56,7 +55,7 @@ SLICE_SECONDS = 10.0
 SECONDS = 0.1
 """Repeated runs of one phase in one visit stop after so much time."""
 SHORT = 0.05
-"""Seconds; of a phase that takes less, runs go before each that is timed, for ``WARM`` seconds."""
+"""Seconds; of a phase that takes less, one more run goes before each, untimed."""
 RUNS = range(2, 6)
 """Least and most runs of a phase in one visit."""
 PHASES = ("encoding", "encryption", "reading", "evaluation", "masking", "saving", "decryption")
@@ -160,13 +159,9 @@ def measured(made: Plan, text: str, yardstick: Yardstick) -> Measured:
             first = yardstick.now()
             before()
             if min(seconds[name], default=0.0) < SHORT:
-                # as long as before a primitive is timed: code and tables are in the caches
-                warm = time.process_time()
-                while True:
-                    action()
-                    before()
-                    if time.process_time() - warm >= WARM:
-                        break
+                # as primitives are measured: code and tables are in the caches
+                action()
+                before()
             start = time.process_time()
             action()
             seconds[name].append(time.process_time() - start)
