@@ -43,7 +43,11 @@ def crossover(shape: Shape) -> int | None:
 @shapes
 def test_the_search_agrees_on_both_sides(shape: Shape) -> None:
     tokens = crossover(shape)
-    assert tokens is not None and 64 <= tokens <= 4096
+    if tokens is None:
+        # by the times of this profile others are faster, however many tokens there are
+        assert not any(is_column(found(shape, n)) for n in (512, 4096))
+        return
+    assert 64 <= tokens <= 4096
     assert found(shape, round(1.5 * tokens)).ranked[0].structure.positions == 1
     assert not is_column(found(shape, round(tokens / 1.5)))
 
