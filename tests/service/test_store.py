@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import random
 import sqlite3
 import time
@@ -181,6 +183,35 @@ def test_an_index_of_other_columns_is_made_anew(tmp_path: Path) -> None:
         other.execute("CREATE TABLE sessions (id TEXT)")
     other.close()
     assert Store(tmp_path).get("a", session.id).keys == session.keys
+
+
+def test_what_an_earlier_version_kept_goes_on(tmp_path: Path) -> None:
+    """It named keys that were not all there as ``coming``; in a rotation beside those that were."""
+    store = Store(tmp_path)
+    whole, part, rotated = (stored(store, keys=keys) for keys in (b"whole", b"part", b"rotated"))
+    store.close()
+    for session, keys, coming in ((whole, "whole", ""), (part, "", "part"), (rotated, "rotated", "others")):
+        file = tmp_path / "sessions" / f"{session.id}.json"
+        values = json.loads(file.read_text())
+        for name, size, content in (("keys", "bytes", keys), ("coming", "coming_bytes", coming)):
+            values[name] = hashlib.sha256(content.encode()).hexdigest() if content else ""
+            values[size] = len(content)
+        file.write_text(json.dumps(values))
+    store.key_file(part).rename(part_of(store, part))
+    os.truncate(part_of(store, part), 2)
+    (tmp_path / "index.sqlite").unlink()
+    with sqlite3.connect(tmp_path / "index.sqlite") as index:
+        index.execute(
+            "CREATE TABLE sessions (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, model TEXT NOT NULL, created REAL NOT "
+            "NULL, expires REAL NOT NULL, pinned INTEGER NOT NULL, keys TEXT NOT NULL, bytes INTEGER NOT NULL, coming "
+            "TEXT NOT NULL, coming_bytes INTEGER NOT NULL, used REAL NOT NULL) WITHOUT ROWID"
+        )
+    index.close()
+    store = Store(tmp_path)
+    assert {s.id: s for s in store.of("a")} == {s.id: s for s in (whole, part, rotated)}
+    assert (store.ready(whole), store.ready(part), store.ready(rotated)) == (True, False, True)
+    store.append(part, 2, b"rt", lambda data: None)
+    assert store.ready(part) and store.ready(stored(store, keys=b"new"))
 
 
 def test_damage_while_it_runs_is_noticed(tmp_path: Path) -> None:

@@ -142,11 +142,12 @@ def test_what_has_ended_stays_ended(tmp_path: Path) -> None:
     session = new(store, "alice")
     store.append(session, 0, KEYS[:5], right)
     store.delete(session)
-    for late in (
+    lates: list[Callable[[], object]] = [
         lambda: store.append(session, 5, KEYS[5:], right),
         lambda: store.check_keys(session),
         lambda: used(store, session),
-    ):
+    ]
+    for late in lates:
         with pytest.raises(Refusal, match="SL571"):
             late()
     store.delete(session)
