@@ -63,6 +63,7 @@ class Store:
         self._moment = threading.Lock()
         self._uses: Counter[str] = Counter()
         self._used: dict[str, float] = {}
+        self._ending: set[str] = set()
         self._index = Index(folder / "index.sqlite", self._every)
         self._compare()
 
@@ -151,7 +152,7 @@ class Store:
                 pass
             except ValueError:
                 found = self._repaired(name)
-        if found is not None and found.tenant == tenant and found.expires > self.clock():
+        if found is not None and found.tenant == tenant and found.expires > self.clock() and name not in self._ending:
             return found
         raise Refusal(MISSING, "there is no such session, or it has expired", hint="make a new one")
 
@@ -225,7 +226,12 @@ class Store:
             if idle and self._uses[session.id]:
                 return False
             # from here on nobody begins to use it
+            self._ending.add(session.id)
+        try:
             self._file(session.id).unlink(missing_ok=True)
+        finally:
+            with self._moment:
+                self._ending.discard(session.id)
         self._index.remove(session.id)
         if not self._index.sessions("tenant = ? AND keys = ?", session.tenant, session.keys):
             self.keys.remove(session.tenant, session.keys)

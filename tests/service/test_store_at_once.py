@@ -197,6 +197,29 @@ def test_a_session_that_is_taken_into_use_is_not_evicted_meanwhile(tmp_path: Pat
             store.delete(left)
 
 
+def test_whoever_uses_a_session_does_not_wait_for_the_end_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, go, inside = Store(tmp_path), threading.Event(), threading.Event()
+    session, other, plain = new(store, "alice"), new(store, "bob"), Path.unlink
+
+    def slow(path: Path, missing_ok: bool = False) -> None:
+        inside.set()
+        assert go.wait(HUNG)
+        plain(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    with beside(lambda: store.delete(session)):
+        assert inside.wait(HUNG)
+        try:
+            assert done(lambda: used(store, other))
+            # it is as good as gone
+            with pytest.raises(Refusal, match="SL571"), store.using(session):
+                pass
+        finally:
+            go.set()
+
+
 def test_keys_have_one_size(tmp_path: Path) -> None:
     store = Store(tmp_path, quota=25)
     session = new(store, "alice")

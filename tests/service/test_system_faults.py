@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from slotlang.diagnostics import SlotError
+from slotlang.service import index
 from slotlang.service.evaluator import Job, Placed
 from slotlang.service.manifest import File
-from slotlang.service import index
 from slotlang.service.problems import Refusal, refusal
 from slotlang.service.sessions import Session
 from slotlang.service.state import state_of_one
