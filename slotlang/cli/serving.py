@@ -87,7 +87,9 @@ def serve(
     idle: Annotated[float, typer.Option(min=0.1, help="Seconds that a client may send or take nothing.")] = 20.0,
     lifetime: Annotated[float, typer.Option(min=1, help="Seconds that a session lasts, at most.")] = 7 * 86400.0,
     window: Annotated[float, typer.Option(min=1, help="Seconds in which an answer is given again.")] = 600.0,
-    answers: Annotated[str, typer.Option(metavar="SIZE", help="Most bytes of stored answers.")] = "16G",
+    answers: Annotated[
+        str, typer.Option(metavar="SIZE", help="Most bytes of stored answers; beyond, the oldest go.")
+    ] = "16G",
     quota: Annotated[str, typer.Option(metavar="SIZE", help="Bytes of keys of a tenant.")] = "4G",
     sessions: Annotated[int, typer.Option(min=1, help="Sessions of a tenant.")] = 1000,
     weights_memory: Annotated[str, typer.Option(metavar="SIZE", help="Encoded weights held in memory.")] = "4G",

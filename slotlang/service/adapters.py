@@ -206,7 +206,8 @@ class Adapters:
         try:
             # a link may lead anywhere
             inside = folder.resolve().is_relative_to(self.folder) and (folder / FILE).is_file()
-        except (OSError, RuntimeError):
+        except RuntimeError:
+            # links in a circle
             inside = False
         if not inside:
             raise missing

@@ -68,7 +68,9 @@ async def health(service: Served) -> m.Health:
 @router.get("/metrics", response_class=Response)
 async def metrics(service: Served, admin: Admin) -> Response:
     """Figures for Prometheus."""
-    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(
+        await asyncio.to_thread(service.metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8"
+    )
 
 
 @router.get("/v1/models")
@@ -117,7 +119,8 @@ async def new_session(wanted: m.NewSession, service: Served, tenant: Caller) -> 
     """A session. Its keys are sent after this, unless the tenant has sent the same ones before."""
     service.adapters.get(tenant, wanted.model)
     _check_size(service, wanted.keys)
-    session = await asyncio.to_thread(
+    session = await service.store.in_turn(
+        tenant.name,
         lambda: service.store.create(
             tenant.name,
             wanted.model,
@@ -125,7 +128,7 @@ async def new_session(wanted: m.NewSession, service: Served, tenant: Caller) -> 
             wanted.keys.bytes,
             min(wanted.lifetime or service.limits.lifetime, service.limits.lifetime),
             pin=wanted.pin,
-        )
+        ),
     )
     return _state(service, session)
 
@@ -136,23 +139,25 @@ def _check_size(service: Service, keys: m.KeySet) -> None:
 
 
 def _state(service: Service, session: Session) -> m.SessionState:
+    received, ready = service.store.received(session), service.store.ready(session)
     return m.SessionState(
         id=session.id,
         model=session.model,
         created=session.created,
         expires=session.expires,
         pinned=session.pinned,
-        ready=bool(session.keys),
-        keys=session.keys or None,
-        coming=session.coming or None,
-        received=service.store.received(session) if session.coming else 0,
+        ready=ready,
+        keys=session.keys if ready else None,
+        coming=None if ready else session.keys,
+        received=0 if ready else received,
     )
 
 
 @router.get("/v1/sessions")
 async def sessions(service: Served, tenant: Caller) -> m.Sessions:
     """The tenant's sessions."""
-    return m.Sessions(data=[_state(service, session) for session in service.store.of(tenant.name)])
+    of = await asyncio.to_thread(service.store.of, tenant.name)
+    return m.Sessions(data=[_state(service, session) for session in of])
 
 
 @router.get("/v1/sessions/{session}")
@@ -177,23 +182,15 @@ async def send_keys(
             keys.check(module)
 
     with service.store.using(found):
-        return _state(service, await asyncio.to_thread(service.store.append, found, offset, data, check))
-
-
-@router.post("/v1/sessions/{session}/keys")
-async def rotate_keys(session: str, wanted: m.KeySet, service: Served, tenant: Caller) -> m.SessionState:
-    """New keys for a session. It keeps its present ones until the new ones are here; its life begins anew."""
-    found = service.store.get(tenant.name, session)
-    _check_size(service, wanted)
-    lifetime = service.limits.lifetime
-    rotated = await asyncio.to_thread(service.store.rotate, found, wanted.sha256, wanted.bytes, lifetime)
-    return _state(service, rotated)
+        await service.store.in_turn(tenant.name, lambda: service.store.append(found, offset, data, check))
+        return _state(service, found)
 
 
 @router.delete("/v1/sessions/{session}", status_code=204)
 async def end_session(session: str, service: Served, tenant: Caller) -> None:
     """End a session, and delete its keys."""
-    await asyncio.to_thread(service.store.delete, service.store.get(tenant.name, session))
+    found = service.store.get(tenant.name, session)
+    await service.store.in_turn(tenant.name, lambda: service.store.delete(found))
 
 
 @router.post(PATH, response_class=Response, responses={200: _OCTETS}, openapi_extra=_BODY)

@@ -163,6 +163,11 @@ class Evaluations:
         keys = Placed(path.parent, File(path.name, session.keys))
         self.queue.admit(tenant.name, len(missing))
         self.token_rate.take(tenant.name, tokens, "tokens")
+        held = ExitStack()
+        # first: it may have ended meanwhile
+        held.enter_context(self.store.using(session))
+        held.enter_context(adapter.use())
+        held.callback(self._left, stored.name, run)
         for number in missing:
             item, group = request.items[number], groups[number]
             upload = request.uploads[item.upload]
@@ -171,10 +176,6 @@ class Evaluations:
             work = self._part(tenant, session, adapter, group, job, stored, number, item, end)
             run.parts[number] = asyncio.create_task(work)
         self._runs[stored.name] = run
-        held = ExitStack()
-        held.callback(self._left, stored.name, run)
-        held.enter_context(adapter.use())
-        held.enter_context(self.store.using(session))
 
         def ended(task: asyncio.Task[bytes]) -> None:
             self._tasks.discard(task)
@@ -259,8 +260,7 @@ class Evaluations:
             return await asyncio.to_thread(kept, done)
         except Refusal as problem:
             if problem.code == NO_KEYS:
-                _LOG.warning("keys of a session are damaged, and are asked for again")
-                self.store.forget_keys(session)
+                await self.store.in_turn(session.tenant, lambda: self.store.check_keys(session))
             raise
 
     def _left(self, name: str, run: Run) -> None:

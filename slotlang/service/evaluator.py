@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
-from slotlang.diagnostics import SlotError
+from slotlang.diagnostics import SlotError, error
 from slotlang.service.cache import Cache
 from slotlang.service.manifest import File
 from slotlang.service.mapped import Mapped
-from slotlang.service.problems import NO_KEYS, Refusal
-from slotlang.service.programs import checked_bytes, program_of
+from slotlang.service.problems import NO_KEYS, Refusal, refusal
+from slotlang.service.programs import held_bytes, program_of
 from slotlang_runtime.gates import Gates
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.module import Module
@@ -78,14 +78,21 @@ class Job:
         return self._placed()[kind]
 
     def load(self, kind: Kind) -> bytes:
-        """The bytes of a file, whose hash was checked. Raises ``SlotError``, and Refusal SL578 for keys."""
+        """The bytes of a file, whose hash was checked. Raises ``SlotError``, Refusal SL578 for keys that are damaged or
+        not there, and SL575 where the system fails, which says nothing of the file."""
         placed = self.placed(kind)
         try:
-            return checked_bytes(placed.folder, placed.file)
-        except SlotError:
-            if kind != "keys":
+            return held_bytes(placed.folder, placed.file)
+        except (FileNotFoundError, SlotError) as problem:
+            if kind == "keys":
+                message = "the keys of this session are damaged, or not there"
+                raise Refusal(NO_KEYS, message, hint="send them again") from None
+            if isinstance(problem, SlotError):
                 raise
-            raise Refusal(NO_KEYS, "the keys of this session are damaged", hint="send them again") from None
+            raise error("SL001", f"{placed.file.path} of this adapter is missing") from None
+        except OSError as problem:
+            # not as OSError, which a worker that ends is told by
+            raise refusal(problem) from problem
 
 
 def _gated(hashes: Hashes, gate: Gate) -> Gated:

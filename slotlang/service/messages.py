@@ -67,7 +67,8 @@ class NewSession(_Strict):
 
 
 class SessionState(BaseModel):
-    """A session. ``ready``: it has keys; ``coming``: keys that are being sent, of which ``received`` bytes are here."""
+    """A session. ``ready``: its ``keys`` are here; until then they are ``coming``, and ``received`` bytes of them are
+    here."""
 
     id: str
     model: str

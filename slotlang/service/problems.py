@@ -85,5 +85,9 @@ def refusal(problem: BaseException) -> Refusal:
         case OSError() if problem.errno in _NO_ROOM:
             _LOG.error("the disk is full: %s", problem)
             return Refusal(BUSY, "the service's disk is full", retry_after=30.0)
+        case OSError():
+            # no descriptor is free, a disk fails: of what is there it says nothing
+            _LOG.error("the system failed: %s", problem)
+            return Refusal(BUSY, "the service can't use its files now", hint="try again", retry_after=5.0)
         case _:
             return Refusal(FAILED, "the service failed in a way it should not; its log says how")

@@ -23,22 +23,31 @@ MOST_BYTES = 1 << 26
 def checked_bytes(folder: Path, file: File, limit: int | None = None) -> bytes:
     """The contents of a file that a manifest names. Raises ``SlotError`` SL001 where it can't be read, SL562 where it
     is another."""
+    try:
+        return held_bytes(folder, file, limit)
+    except OSError as problem:
+        raise _unreadable(folder, file, problem) from None
+
+
+def held_bytes(folder: Path, file: File, limit: int | None = None) -> bytes:
+    """The contents of a file that is known by its hash. Raises OSError where it can't be read, ``SlotError`` SL562
+    where it is another, and SL001 for a path that no file can have."""
     path = folder / file.path
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise error("SL562", f"{file.path} leads out of the adapter's folder", file=str(path))
         data = read_regular(path, limit)
-    except (OSError, ValueError, RuntimeError) as problem:
-        reason = reason_of(problem)
-        raise error("SL001", f"can't read {file.path}: {reason}", file=str(path)) from None
+    except (ValueError, RuntimeError) as problem:
+        raise _unreadable(folder, file, problem) from None
     if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise _damaged(file, path)
+        message = f"{file.path} is not the file that its manifest names: the hash differs"
+        hint = "build the adapter again; what is damaged is made anew"
+        raise error("SL562", message, file=str(path), hint=hint)
     return data
 
 
-def _damaged(file: File, path: Path) -> SlotError:
-    message = f"{file.path} is not the file that its manifest names: the hash differs"
-    return error("SL562", message, file=str(path), hint="build the adapter again; what is damaged is made anew")
+def _unreadable(folder: Path, file: File, problem: Exception) -> SlotError:
+    return error("SL001", f"can't read {file.path}: {reason_of(problem)}", file=str(folder / file.path))
 
 
 def program_of(data: bytes, sha256: str) -> Module:

@@ -56,13 +56,15 @@ class Head(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Segment:
-    """A file with parts. ``made``: when; ``descriptor``: to append, until it is closed; ``size``: bytes; ``torn``: half
-    a part is at its end, behind which nothing would be found. ``first`` and ``last``: when the requests of its parts
-    came; ``names`` of these requests."""
+    """A file with parts. ``made``: when; ``open``: it takes more; ``going``: somebody deletes it; ``size``: bytes;
+    ``torn``: half a part is at its end, behind which nothing would be found. ``first`` and ``last``: when the requests
+    of its parts came; ``names`` of these requests, which are all one tenant's: ``tenant``."""
 
     path: str
     made: float = 0.0
-    descriptor: int | None = None
+    tenant: str = ""
+    open: bool = False
+    going: bool = False
     size: int = 0
     torn: bool = False
     first: float = math.inf
@@ -70,27 +72,30 @@ class Segment:
     names: list[str] = field(default_factory=list)
 
     @classmethod
-    def create(cls, path: str, made: float) -> Segment:
+    def create(cls, path: str, made: float, tenant: str) -> Segment:
         """A new one. Raises OSError."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return cls(path, made, os.open(path, flags, 0o600))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        return cls(path, made, tenant, open=True)
 
     def append(self, head: Head, data: bytes | memoryview) -> int:
         """Append a part, whole or not at all; where it begins. By one thread at a time. Raises OSError; then it may be
         ``torn``, and its ``size`` counts what is there of the part."""
-        assert self.descriptor is not None
         before, size = self.size, HEAD + head.size
+        # many tenants have a segment that takes parts, and each would hold a descriptor
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
-            if os.writev(self.descriptor, [head.to_bytes(), data]) != size:
+            if os.writev(descriptor, [head.to_bytes(), data]) != size:
                 raise OSError(errno.ENOSPC, f"there is no room for a part of {count_of(size, 'byte')}")
         except OSError:
             try:
-                os.ftruncate(self.descriptor, before)
+                os.ftruncate(descriptor, before)
             except OSError:
                 self.torn = True
                 with suppress(OSError):
-                    self.size = os.fstat(self.descriptor).st_size
+                    self.size = os.fstat(descriptor).st_size
             raise
+        finally:
+            os.close(descriptor)
         self.size += size
         return before
 
@@ -124,12 +129,6 @@ class Segment:
         else:
             Path(self.path).unlink(missing_ok=True)
         self.size = size
-
-    def close(self) -> None:
-        """Take no more parts."""
-        descriptor, self.descriptor = self.descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def _checksum(fields: bytes) -> bytes:

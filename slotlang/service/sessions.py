@@ -16,8 +16,8 @@ _KNOWN = 4096
 
 @dataclass(frozen=True)
 class Session:
-    """A tenant's session. ``keys``: SHA-256 of its evaluation keys, empty until they are there; ``coming``: of those
-    that are being sent; with their ``bytes``."""
+    """A tenant's session. Nothing of it changes from its start to its end. ``keys``: SHA-256 of its evaluation keys,
+    with their ``bytes``; whether they are there, their file says."""
 
     id: str
     tenant: str
@@ -27,13 +27,15 @@ class Session:
     pinned: bool
     keys: str
     bytes: int
-    coming: str
-    coming_bytes: int
 
 
 def read_session(path: Path) -> Session:
     """The session of a file. Raises OSError, and ValueError for one that is damaged."""
     of = Fields(json.loads(path.read_bytes()))
+    keys = "keys"
+    if not of.text("keys"):
+        # an earlier version called keys that were not all there otherwise
+        of, keys = Fields({**of.values, "bytes": of.values.get("coming_bytes")}), "coming"
     found = Session(
         of.text("id"),
         of.text("tenant"),
@@ -41,10 +43,8 @@ def read_session(path: Path) -> Session:
         of.number("created"),
         of.number("expires"),
         of.flag("pinned"),
-        of.text("keys"),
+        of.text(keys),
         of.whole("bytes"),
-        of.text("coming"),
-        of.whole("coming_bytes"),
     )
     if found.id != path.stem or not SESSION_ID.fullmatch(found.id):
         raise Wrong("its name is not that of its session")

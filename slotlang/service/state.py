@@ -26,9 +26,11 @@ def state_of_one(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             hint = "end that one, or serve another folder"
             raise unusable(folder, "another service has it", hint) from None
+        except OSError as problem:
+            raise unusable(folder, reason_of(problem)) from None
         yield
     finally:
         os.close(descriptor)

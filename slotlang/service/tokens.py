@@ -62,7 +62,7 @@ class Tokens:
 
     def find(self, token: str) -> Tenant | None:
         """Whose token this is; None for any that was not given out. Found by its hash: nothing is compared with a
-        secret."""
+        secret. Raises OSError."""
         return self._read(_hash(token)) if TOKEN.fullmatch(token) else None
 
     def every(self) -> list[Tenant]:
@@ -80,24 +80,26 @@ class Tokens:
         return gone
 
     def _read(self, digest: str) -> Tenant | None:
-        """Looked up each time, and read again when the file is another."""
+        """Looked up each time, and read again when the file is another. Raises OSError, after which nothing is known of
+        the file."""
         try:
             stat = os.stat(f"{self.folder}/{digest}.json")  # noqa: PTH116
-        except OSError:
+            file = stat.st_ino, stat.st_mtime_ns, stat.st_size
+            known = self._known.get(digest)
+            if known is None or known[0] != file:
+                known = self._known[digest] = file, self._parsed(digest)
+        except FileNotFoundError:
             self._known.pop(digest, None)
             return None
-        file = stat.st_ino, stat.st_mtime_ns, stat.st_size
-        known = self._known.get(digest)
-        if known is None or known[0] != file:
-            known = self._known[digest] = file, self._parsed(digest)
         return known[1]
 
     def _parsed(self, digest: str) -> Tenant | None:
+        data = (self.folder / f"{digest}.json").read_bytes()
         try:
-            of = Fields(json.loads((self.folder / f"{digest}.json").read_bytes()))
+            of = Fields(json.loads(data))
             models = None if of.values.get("models") is None else tuple(of.text_list("models"))
             return Tenant(of.text("name"), of.flag("admin"), models, of.number("created"), digest[:12])
-        except (OSError, ValueError, Wrong):
+        except (ValueError, Wrong):
             return None
 
 

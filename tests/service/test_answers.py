@@ -100,20 +100,15 @@ def test_many_answers_share_a_file(answers: Answers, clock: Clock, monkeypatch: 
     assert len(files(answers)) > 4
 
 
-def test_files_are_closed(answers: Answers, clock: Clock) -> None:
-    def opened() -> int:
-        return sum(answers.folder in path.resolve().parents for path in Path("/proc/self/fd").iterdir())
-
-    give(answers, "name", b"part")
-    assert opened() == 1
-    clock.now += 10
-    assert answers.expire() == 0 and opened() == 0
-    give(answers, "other", b"part")
+def test_files_are_closed(answers: Answers) -> None:
+    # each tenant has one, and there may be many
+    for tenant in ("alice", "bob", "carol"):
+        give(answers, answers.name(tenant, "session", "key"), b"part")
     answers.close()
-    assert opened() == 0
     # requests that are under way are stored even then
     give(answers, "last", b"part")
-    assert opened() == 0 and parts(again(answers), "last") == [b"part"]
+    assert not [path for path in Path("/proc/self/fd").iterdir() if answers.folder in path.resolve().parents]
+    assert parts(again(answers), "last") == [b"part"] and len(files(answers)) == 4
 
 
 def test_an_answer_may_lie_in_two_files(answers: Answers, clock: Clock) -> None:
@@ -287,17 +282,80 @@ def test_nothing_follows_what_could_not_be_cut_back(
     assert answers.size == 0 and files(answers) == []
 
 
-def test_stored_answers_are_bounded(tmp_path: Path, clock: Clock) -> None:
+PART = b"1" * 1000
+LIMIT = 100 * (HEAD + len(PART))
+"""Bytes for 100 answers of one part."""
+
+
+def kept(answers: Answers, tenant: str) -> list[int]:
+    """The numbers of the tenant's answers that are stored."""
+    return [number for number in range(1000) if answers.known(answers.name(tenant, "session", f"{number}"))]
+
+
+def give_many(answers: Answers, tenant: str, numbers: range) -> None:
+    """Store answers with these numbers."""
+    for number in numbers:
+        give(answers, answers.name(tenant, "session", f"{number}"), PART)
+
+
+def test_a_tenant_that_stores_much_loses_its_oldest_answers_and_others_none(tmp_path: Path, clock: Clock) -> None:
+    answers = Answers(tmp_path, 100.0, LIMIT, clock)
+    give_many(answers, "bob", range(10))
+    give_many(answers, "alice", range(300))
+    # all of the room that nobody else uses
+    assert kept(answers, "bob") == [*range(10)] and kept(answers, "alice") == [*range(210, 300)]
+    assert answers.size == LIMIT == sum(path.stat().st_size for path in files(answers))
+    # those who come later have their share, which ends at an equal one; also in the next process
+    give_many(answers, "bob", range(10, 40))
+    answers = again(answers, LIMIT)
+    give_many(answers, "bob", range(40, 100))
+    assert kept(answers, "bob") == [*range(50, 100)] and kept(answers, "alice") == [*range(250, 300)]
+    give_many(answers, "carol", range(30))
+    assert kept(answers, "carol") == [*range(30)]
+    assert (len(kept(answers, "alice")), len(kept(answers, "bob"))) == (35, 35) and answers.size == LIMIT
+    for tenant in ("alice", "bob", "carol"):
+        for number in kept(answers, tenant):
+            assert parts(answers, answers.name(tenant, "session", f"{number}")) == [PART]
+    # what is gone is a new request
+    assert parts(answers, answers.name("alice", "session", "0")) == []
+
+
+def test_what_is_over_makes_room_first(tmp_path: Path, clock: Clock) -> None:
+    answers = Answers(tmp_path, 100.0, LIMIT, clock)
+    give_many(answers, "bob", range(10))
+    clock.now += 101
+    give_many(answers, "alice", range(100))
+    assert kept(answers, "alice") == [*range(100)] and not kept(answers, "bob") and answers.size == LIMIT
+
+
+def test_an_answer_that_is_larger_than_all_room_is_stored(tmp_path: Path, clock: Clock) -> None:
     answers = Answers(tmp_path, 10.0, 5, clock)
-    give(answers, "name", b"12345")
-    with pytest.raises(Refusal, match="SL575"):
-        answers.begin("other", "body")
-    # what is stored is given all the same, and counted in the next process too
-    assert parts(answers, "name") == [b"12345"]
-    assert again(answers).size == answers.size >= 5
+    for name in ("name", "other"):
+        give(answers, name, b"12345")
+        assert parts(answers, name) == [b"12345"] and len(files(answers)) == 1
     clock.now += 11
     assert answers.expire() == 1 and answers.size == 0
-    assert answers.begin("other", "body").parts == {}
+
+
+def test_threads_of_many_tenants_keep_to_the_bound(tmp_path: Path, clock: Clock) -> None:
+    answers, failed = Answers(tmp_path, 1e6, LIMIT, clock), list[BaseException]()
+
+    def work(tenant: str) -> None:
+        try:
+            give_many(answers, tenant, range(150))
+        except BaseException as problem:
+            failed.append(problem)
+
+    give_many(answers, "quiet", range(5))
+    threads = [threading.Thread(target=work, args=(f"{number % 3}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and kept(answers, "quiet") == [*range(5)]
+    # each of them may have written while all others did
+    assert sum(path.stat().st_size for path in files(answers)) == answers.size <= LIMIT + 5 * (HEAD + len(PART))
+    assert {kind for path in files(answers) for kind in [path.stat().st_size % (HEAD + len(PART))]} == {0}
 
 
 def test_a_large_file_is_deleted_bit_by_bit(answers: Answers, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,8 +80,8 @@ class World:
         self.version = client.version
         keys = b"keys"
         name = hashlib.sha256(keys).hexdigest()
-        made = self.service.store.create("alice", "tiny", name, len(keys), 100.0)
-        self.session = self.service.store.append(made, 0, keys, lambda data: None)
+        self.session = self.service.store.create("alice", "tiny", name, len(keys), 100.0)
+        self.service.store.append(self.session, 0, keys, lambda data: None)
 
     def body(self, *modules: str, ranks: tuple[int, ...] | None = None) -> bytes:
         items = tuple(Item("0", (module,), {} if ranks is None else {module: ranks}) for module in modules)

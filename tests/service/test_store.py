@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import random
 import sqlite3
 import time
@@ -35,7 +37,14 @@ class Clock:
 def stored(store: Store, tenant: str = "a", keys: bytes = b"keys", **more: Any) -> Session:
     """A session with its keys."""
     session = store.create(tenant, "m", hashlib.sha256(keys).hexdigest(), len(keys), 100.0, **more)
-    return session if session.keys else store.append(session, 0, keys, lambda data: None)
+    store.append(session, 0, keys, lambda data: None)
+    assert store.ready(session)
+    return session
+
+
+def part_of(store: Store, session: Session) -> Path:
+    """Where the session's keys are while they arrive."""
+    return store.keys._part(session.tenant, session.keys)
 
 
 def test_the_longest_unused_session_makes_room(tmp_path: Path) -> None:
@@ -54,7 +63,7 @@ def test_the_longest_unused_session_makes_room(tmp_path: Path) -> None:
     assert pinned.id in left and first.id in left and second.id not in left
     assert len(list((tmp_path / "keys").rglob("*"))) == 1 + 3
     # another tenant has a quota of its own
-    assert stored(store, "b", b"4" * 30).keys
+    stored(store, "b", b"4" * 30)
 
 
 def test_a_session_in_use_is_never_evicted(tmp_path: Path) -> None:
@@ -63,8 +72,8 @@ def test_a_session_in_use_is_never_evicted(tmp_path: Path) -> None:
     with store.using(only):
         with pytest.raises(Refusal, match="SL574"):
             stored(store, keys=b"2" * 10)
-        assert store.get("a", only.id).keys
-    assert stored(store, keys=b"2" * 10).keys
+        assert store.ready(store.get("a", only.id))
+    stored(store, keys=b"2" * 10)
     with pytest.raises(Refusal, match="SL574"):
         stored(store, keys=b"3" * 11)
 
@@ -81,8 +90,7 @@ def test_sessions_with_the_same_keys_share_a_file(tmp_path: Path) -> None:
     one, other = stored(store), stored(store)
     assert store.key_file(one) == store.key_file(other)
     # and those of another tenant do not: nobody learns that a file is there
-    foreign = store.create("b", "m", one.keys, 4, 100.0)
-    assert not foreign.keys
+    assert not store.ready(store.create("b", "m", one.keys, 4, 100.0))
     store.delete(one)
     assert store.key_file(other).read_bytes() == b"keys"
     store.delete(other)
@@ -93,25 +101,15 @@ def test_expired_sessions_go(tmp_path: Path) -> None:
     clock = Clock()
     store = Store(tmp_path, clock=clock)
     session = stored(store)
-    clock.now += 101
+    with store.using(session):
+        clock.now += 101
+        assert store.expire() == 0
     with pytest.raises(Refusal, match="SL571"):
         store.get("a", session.id)
-    with store.using(session):
-        assert store.expire() == 0
+    with pytest.raises(Refusal, match="SL571"), store.using(session):
+        pass
     assert store.expire() == 1 and store.count == 0
     assert not list((tmp_path / "sessions").iterdir())
-
-
-def test_a_rotation_keeps_the_old_keys_until_the_new_ones_are_there(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    session = stored(store)
-    old, new = session.keys, hashlib.sha256(b"newer").hexdigest()
-    session = store.rotate(session, new, 5, 200.0)
-    session = store.append(session, 0, b"new", lambda data: None)
-    assert (session.keys, store.received(session)) == (old, 3)
-    session = store.append(session, 3, b"er", lambda data: None)
-    assert session.keys == new and store.key_file(session).read_bytes() == b"newer"
-    assert not list((tmp_path / "keys").rglob(old))
 
 
 def test_keys_that_were_all_there_when_the_process_ended_are_checked_in_the_next(tmp_path: Path) -> None:
@@ -119,30 +117,30 @@ def test_keys_that_were_all_there_when_the_process_ended_are_checked_in_the_next
     store = Store(tmp_path)
     session = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
     store.append(session, 0, b"key", lambda data: None)
-    with store._part(session).open("ab") as part:
+    with part_of(store, session).open("ab") as part:
         part.write(b"s")
     store.close()
     again = Store(tmp_path)
     session = again.get("a", session.id)
-    assert (session.keys, again.received(session)) == ("", 4)
-    assert again.append(session, 4, b"", lambda data: None).keys
-    # and once more changes nothing
-    assert again.append(session, 4, b"", lambda data: None).keys
+    assert (again.ready(session), again.received(session)) == (False, 4)
+    for _ in range(2):
+        # once more changes nothing
+        again.append(session, 4, b"", lambda data: None)
+        assert again.ready(session)
 
 
 def test_keys_that_were_checked_when_the_process_ended_are_the_sessions(tmp_path: Path) -> None:
-    """Found by `make faults`: they seemed to be gone between their check and the session's file."""
+    """Found by `make faults`: they seemed to be gone."""
     store = Store(tmp_path)
     session = store.create("a", "m", hashlib.sha256(b"keys").hexdigest(), 4, 100.0)
     store.append(session, 0, b"key", lambda data: None)
-    with store._part(session).open("ab") as part:
+    with part_of(store, session).open("ab") as part:
         part.write(b"s")
-    store._part(session).replace(store._part(session).with_suffix(""))
+    part_of(store, session).replace(part_of(store, session).with_suffix(""))
     for again in (store, Store(tmp_path)):
-        assert again.received(again.get("a", session.id)) == 4
-    ready = again.append(session, 4, b"", lambda data: None)
-    assert ready.keys and again.get("a", session.id) == ready
-    assert [path.name for path in again.key_file(ready).parent.iterdir()] == [ready.keys]
+        assert again.ready(again.get("a", session.id))
+        again.append(session, 4, b"", lambda data: None)
+        assert [path.name for path in again.key_file(session).parent.iterdir()] == [session.keys]
 
 
 def test_keys_that_fail_their_check_are_dropped(tmp_path: Path) -> None:
@@ -154,7 +152,7 @@ def test_keys_that_fail_their_check_are_dropped(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="no keys"):
         store.append(session, 0, b"keys", check)
-    assert store.received(session) == 0 and not store.get("a", session.id).keys
+    assert store.received(session) == 0 and not store.ready(session)
 
 
 DAMAGE: dict[str, Any] = {
@@ -187,10 +185,39 @@ def test_an_index_of_other_columns_is_made_anew(tmp_path: Path) -> None:
     assert Store(tmp_path).get("a", session.id).keys == session.keys
 
 
+def test_what_an_earlier_version_kept_goes_on(tmp_path: Path) -> None:
+    """It named keys that were not all there as ``coming``; in a rotation beside those that were."""
+    store = Store(tmp_path)
+    whole, part, rotated = (stored(store, keys=keys) for keys in (b"whole", b"part", b"rotated"))
+    store.close()
+    for session, keys, coming in ((whole, "whole", ""), (part, "", "part"), (rotated, "rotated", "others")):
+        file = tmp_path / "sessions" / f"{session.id}.json"
+        values = json.loads(file.read_text())
+        for name, size, content in (("keys", "bytes", keys), ("coming", "coming_bytes", coming)):
+            values[name] = hashlib.sha256(content.encode()).hexdigest() if content else ""
+            values[size] = len(content)
+        file.write_text(json.dumps(values))
+    store.key_file(part).rename(part_of(store, part))
+    os.truncate(part_of(store, part), 2)
+    (tmp_path / "index.sqlite").unlink()
+    with sqlite3.connect(tmp_path / "index.sqlite") as index:
+        index.execute(
+            "CREATE TABLE sessions (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, model TEXT NOT NULL, created REAL NOT "
+            "NULL, expires REAL NOT NULL, pinned INTEGER NOT NULL, keys TEXT NOT NULL, bytes INTEGER NOT NULL, coming "
+            "TEXT NOT NULL, coming_bytes INTEGER NOT NULL, used REAL NOT NULL) WITHOUT ROWID"
+        )
+    index.close()
+    store = Store(tmp_path)
+    assert {s.id: s for s in store.of("a")} == {s.id: s for s in (whole, part, rotated)}
+    assert (store.ready(whole), store.ready(part), store.ready(rotated)) == (True, False, True)
+    store.append(part, 2, b"rt", lambda data: None)
+    assert store.ready(part) and store.ready(stored(store, keys=b"new"))
+
+
 def test_damage_while_it_runs_is_noticed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     session = stored(store)
-    store._index.execute("DROP TABLE sessions")
+    store._index._connection.execute("DROP TABLE sessions")
     assert store.get("a", session.id) == session and store.of("a") == [session]
     assert store.rebuilt == 1
 
@@ -240,13 +267,13 @@ def test_random_damage_of_the_index_costs_no_session(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_is_no_damage(tmp_path: Path) -> None:
     store = Store(tmp_path)
     kept = stored(store)
-    store._index.execute("PRAGMA max_page_count=6")
+    store._index._connection.execute("PRAGMA max_page_count=6")
     made: list[str] = []
     with pytest.raises(Refusal, match="SL575: the service's disk is full"):
         for number in range(300):
             made.append(store.create("a", "m", hashlib.sha256(b"%d" % number).hexdigest(), 4, 100.0).id)
     assert made and store.rebuilt == 0 and store.get("a", kept.id) == kept
-    store._index.execute("PRAGMA max_page_count=1000000")
+    store._index._connection.execute("PRAGMA max_page_count=1000000")
     store.create("a", "m", "0" * 64, 4, 100.0)
     assert {*made, kept.id} <= {session.id for session in store.of("a")}
 
@@ -261,7 +288,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     for path in (keys / ("0" * 64), keys / f"{'1' * 64}.part", tmp_path / "sessions" / ".slotlang.1.aa"):
         path.write_bytes(b"left")
     again = Store(tmp_path)
-    assert sorted(path.name for path in keys.iterdir()) == sorted([kept.keys, f"{coming.coming}.part"])
+    assert sorted(path.name for path in keys.iterdir()) == sorted([kept.keys, f"{coming.keys}.part"])
     assert again.received(again.get("a", coming.id)) == 2
     assert not list((tmp_path / "sessions").glob(".*"))
 
