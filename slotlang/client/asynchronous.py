@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Evaluation
-from slotlang.client.keyed import ROUNDS, Keyed
+from slotlang.client.keyed import Anew, Keyed
 from slotlang.client.problems import ServiceProblem
 from slotlang.client.requests import Answers, Asking, Call, Updates
 from slotlang.client.tokens import Tokens
@@ -71,15 +71,18 @@ class AsyncSession(Keyed):
         ``read_once`` gives them."""
         if not names:
             return Updates({})
-        for round_ in range(ROUNDS):
+
+        async def once() -> Updates:
             async with self._lock:
                 adapter, crypto, session = await self._ready()
             try:
                 return await self._updates(adapter, crypto, session, names, x, ranks)
             except ServiceProblem as problem:
-                if round_ == ROUNDS - 1 or not await self._renewed(problem, adapter, session):
+                if not await self._renewed(problem, adapter, session):
                     raise
-        raise AssertionError("a last round returns or raises")
+                raise Anew(problem) from None
+
+        return await self._anew(once)
 
     def begun(self, names: Sequence[str], x: Any, ranks: Mapping[str, Sequence[int] | None]) -> Begun | None:
         """The only request of a call, for a thread that sends it itself, even one without a loop; None where there are

@@ -1,40 +1,92 @@
-"""Which session a secret key has at which service: a small file beside the key's, so that the next process goes on."""
+"""Which sessions a file's secret key has at which services: a small folder beside the key's file, with a file for each
+session, so that the next process goes on with it, and a rotation ends it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from contextlib import suppress
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from slotlang.files import read_regular, write_whole
 from slotlang.service.protocol import SESSION_ID
 
+_MOST = 64
+"""Sessions that are written down: of more, the latest."""
+_LOOK = 0.05
+"""Seconds until it is looked again whether another rotation has ended."""
+
 
 def _beside(secret: Path) -> Path:
-    return secret.with_name(f"{secret.name}.session")
+    # the same for all links to a file
+    file = Path(os.path.realpath(secret))
+    return file.with_name(f"{file.name}.sessions")
+
+
+def _written(secret: Path) -> list[Path]:
+    """A file for each session, the latest first. Raises OSError."""
+    found = list[tuple[int, Path]]()
+    for path in _beside(secret).iterdir():
+        if SESSION_ID.fullmatch(path.name):
+            with suppress(FileNotFoundError):
+                found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def remember(secret: Path, url: str, model: str, session: str, key: str) -> None:
     """Write down a session, with the name of the secret key whose evaluation keys it has. A file that can't be written
     costs the next process its keys, and nothing else."""
     with suppress(OSError):
-        text = json.dumps({"url": url, "model": model, "session": session, "key": key})
-        write_whole(_beside(secret), text.encode(), 0o600)
+        _beside(secret).mkdir(mode=0o700, exist_ok=True)
+        text = json.dumps({"url": url, "model": model, "key": key})
+        write_whole(_beside(secret) / session, text.encode(), 0o600)
+        for path in _written(secret)[_MOST:]:
+            path.unlink(missing_ok=True)
 
 
-def remembered(secret: Path, url: str, model: str, key: str | None = None) -> str | None:
-    """The session that was written down for this service and adapter, and for the secret key of this name: the file
-    may hold another one by now, which can't decrypt what the session's keys give."""
-    with suppress(OSError, ValueError, TypeError, AttributeError):
-        kept = json.loads(read_regular(_beside(secret), 1 << 16))
-        if key is not None and kept.get("key") != key:
-            return None
-        if kept.get("url") == url and kept.get("model") == model and SESSION_ID.fullmatch(kept.get("session", "")):
-            return str(kept["session"])
-    return None
-
-
-def forget(secret: Path) -> None:
-    """Remove what was written down."""
+def remembered(secret: Path, url: str, model: str | None = None, key: str | None = None) -> list[str]:
+    """The sessions that were written down for this service, the latest first; with ``model`` those of this adapter,
+    with ``key`` those of the secret key of this name: the file may hold another one by now, which can't decrypt what
+    the session's keys give."""
+    wanted = {"url": url} | ({} if model is None else {"model": model}) | ({} if key is None else {"key": key})
+    found = list[str]()
     with suppress(OSError):
-        _beside(secret).unlink(missing_ok=True)
+        for path in _written(secret):
+            with suppress(OSError, ValueError, TypeError):
+                kept = dict(json.loads(read_regular(path, 1 << 16)))
+                if wanted.items() <= kept.items():
+                    found.append(path.name)
+    return found
+
+
+def forget(secret: Path, session: str) -> None:
+    """Remove what was written down of a session."""
+    with suppress(OSError):
+        (_beside(secret) / session).unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def alone(secret: Path | None) -> AsyncIterator[None]:
+    """One at a time, of all processes that have the secret key's file, where the system has locks."""
+    handle = -1
+    if secret is not None:
+        with suppress(ImportError, OSError):
+            from fcntl import LOCK_EX, LOCK_NB, flock
+
+            _beside(secret).mkdir(mode=0o700, exist_ok=True)
+            handle = os.open(_beside(secret) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if handle < 0:
+        yield
+        return
+    with os.fdopen(handle):
+        while True:
+            try:
+                flock(handle, LOCK_EX | LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(_LOOK)
+            except OSError:
+                break
+        yield

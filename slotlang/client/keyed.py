@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,32 +14,32 @@ from urllib.parse import quote
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Connection
-from slotlang.client.kept import forget, remember, remembered
+from slotlang.client.kept import alone, forget, remember, remembered
 from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
 from slotlang.client.secrets import name_of, read_secret, secret_key, write_secret
+from slotlang.client.sessions import Sessions
 from slotlang.diagnostics import SlotError
-from slotlang.service.fields import Fields, Wrong
-from slotlang.service.problems import MALFORMED, MISSING, NO_KEYS, OTHER_VERSION
-from slotlang.service.protocol import SESSION_ID
+from slotlang.service.fields import Fields
+from slotlang.service.problems import MISSING, NO_KEYS, OTHER_VERSION
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import SecretKey
 from slotlang_runtime.errors import BYTES_OF_ANOTHER
 
 Result = TypeVar("Result")
 
-_CHUNK = 1 << 22
-"""Bytes of keys in one request: what is lost when the network fails."""
 _LAST = 5.0
 """Seconds in which a session that is not needed ends, or is left to expire."""
 ROUNDS = 3
-"""Times that a call starts anew because the adapter has another version, or the session is gone."""
+"""Times that a call starts because the adapter has another version, or the session is gone."""
 
 
-class _OtherKeys(ServiceProblem):
-    """The service refuses keys as those of another version of the adapter."""
+class Anew(Exception):
+    """The call may start anew: what it lacked at the service is forgotten, and made when it is needed. ``problem``:
+    what the user hears where that was tried often enough."""
 
-    def __init__(self, said: ServiceProblem) -> None:
-        super().__init__(said.code, said.diagnostics[0].message, said.diagnostics[0].hint)
+    def __init__(self, problem: SlotError) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
 
 
 class Keyed:
@@ -59,6 +58,7 @@ class Keyed:
     ) -> None:
         trusted = None if certificates is None else Path(certificates)
         self._connection = Connection(url, token, certificates=trusted, timeout=timeout, tries=tries)
+        self._sessions = Sessions(self._connection)
         self.url, self.model = self._connection.url, model
         self._file = Path(secret) if isinstance(secret, str | Path) else None
         self._secret = self._given = secret if isinstance(secret, SecretKey) else None
@@ -134,55 +134,94 @@ class Keyed:
 
     # Keys
 
+    async def _anew(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """The result of work, which starts a few times where it raises Anew."""
+        for last in range(1 - ROUNDS, 1):
+            try:
+                return await work()
+            except Anew as anew:
+                if not last:
+                    raise anew.problem from None
+        raise AssertionError("a last round returns or raises")
+
+    @asynccontextmanager
+    async def _about(self, session: str) -> AsyncIterator[None]:
+        """Within, the service is asked about a session. Raises Anew where it has ended, or where the service refuses
+        its keys as those of another version of the adapter."""
+        try:
+            yield
+        except ServiceProblem as problem:
+            if problem.code not in (MISSING, BYTES_OF_ANOTHER):
+                raise
+            if problem.code == BYTES_OF_ANOTHER:
+                self._adapter = None
+            if session == self._session:
+                self._lost()
+                if problem.code == BYTES_OF_ANOTHER:
+                    self._evaluation_keys = None
+                else:
+                    await self._take_rotated()
+            raise Anew(problem) from None
+
     async def keys(self) -> dict[str, Any]:
         """The session with its keys, made and sent where that is needed: ``id``, ``model``, ``expires`` and more."""
-        async with self._lock:
-            await self._confirmed()
-            _, _, name = await self._ready()
-            return await self._state(name)
+        return await self._anew(self._confirmed)
 
-    async def _confirmed(self) -> None:
-        """Forget a session that the service has ended, and send what it lacks of its keys."""
-        if self._session is None:
-            return
-        try:
-            state = await self._state(self._session)
-        except ServiceProblem as problem:
-            if problem.code != MISSING:
-                raise
-            await self._gone()
-            return
-        if not state["ready"] and self._evaluation_keys is not None:
-            with suppress(_OtherKeys):
-                await self._send_rest(self._evaluation_keys, state)
+    async def _confirmed(self) -> dict[str, Any]:
+        """The session, of which the service has just said that it has its keys."""
+        async with self._lock:
+            if self._session is not None:
+                await self._whole(self._session)
+            _, _, name = await self._ready()
+            async with self._about(name):
+                return await self._sessions.state(name)
+
+    async def _whole(self, session: str) -> None:
+        """Send what the service lacks of the present session's keys. Without them there is no present session any
+        more."""
+        async with self._about(session):
+            state = await self._sessions.state(session)
+            if not state["ready"] and self._evaluation_keys is not None:
+                await self._sessions.send_rest(self._evaluation_keys, state)
+            elif not state["ready"]:
+                self._session = None
+                await self._take_rotated()
 
     async def _ready(self) -> tuple[Adapter, Crypto, str]:
-        return await self._of_its_version(self._made_ready)
-
-    async def _of_its_version(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """The result of work, which starts anew where the service refuses keys as those of another version."""
-        for _ in range(ROUNDS - 1):
-            with suppress(_OtherKeys):
-                return await work()
-        return await work()
-
-    async def _made_ready(self) -> tuple[Adapter, Crypto, str]:
-        adapter = await self._known()
+        adapter, secret = await self._fitting()
         if self._crypto is None:
-            if self._secret is None:
-                self._secret = await self._worked(self._given_secret, adapter)
-            if self._secret.ring != adapter.ring:
-                self._check_own(self._secret, adapter)
-                # in memory, of a version with other parameters: nobody else has results for it
-                self._renew(await self._worked(SecretKey, adapter.ring))
-            self._crypto = Crypto(adapter, self._secret)
+            self._crypto = Crypto(adapter, secret)
         if self._session is None and self._file is not None:
-            await self._resume(self._file, adapter, self._crypto.secret)
+            await self._resume(self._file, adapter, secret)
         if self._session is None:
             await self._send_keys(adapter, self._crypto)
         assert self._session is not None
         self._found = adapter, self._crypto, self._session
         return self._found
+
+    async def _fitting(self) -> tuple[Adapter, SecretKey]:
+        """The adapter, and a secret key of its ring. Raises ``SlotError``; Anew where the adapter, which was fetched
+        before this, may have the ring by now."""
+        latest = self._adapter is None
+        adapter = await self._known()
+        try:
+            return adapter, await self._secret_for(adapter)
+        except SlotError as problem:
+            if latest:
+                raise
+            self._adapter = None
+            raise Anew(problem) from None
+
+    async def _secret_for(self, adapter: Adapter) -> SecretKey:
+        if self._secret is None:
+            self._secret = await self._worked(self._given_secret, adapter)
+        if self._secret.ring != adapter.ring:
+            await self._take_rotated()
+        if self._secret.ring != adapter.ring:
+            self._check_own(self._secret, adapter)
+            # in memory, of a version with other parameters: nobody else has results for it
+            self._renew(await self._worked(SecretKey, adapter.ring))
+        return self._secret
 
     def _given_secret(self, adapter: Adapter) -> SecretKey:
         return SecretKey(adapter.ring) if self._file is None else secret_key(self._file, adapter.ring)
@@ -205,35 +244,34 @@ class Keyed:
         self._secret, self._given = secret, None
         self._crypto, self._evaluation_keys, self._session = None, None, None
 
-    async def _resume(self, file: Path, adapter: Adapter, secret: SecretKey) -> None:
-        """Go on with the session that an earlier process had, if it has its keys."""
-        name = remembered(file, self.url, adapter.name, name_of(secret))
-        if name is None:
-            return
-        self._session = name
-        try:
-            if not (await self._state(name))["ready"]:
-                self._session = None
-        except ServiceProblem as problem:
-            self._session = None
-            if problem.code != MISSING:
-                raise
+    async def _take_rotated(self) -> None:
+        """Take the file's secret key where another process has rotated it: the service says so, and no result."""
+        if self._file is not None and self._secret is not None:
+            with suppress(FileNotFoundError, SlotError):
+                secret = await self._worked(read_secret, self._file)
+                if name_of(secret) != name_of(self._secret):
+                    self._renew(secret)
 
-    async def _state(self, name: str) -> dict[str, Any]:
-        return _session(await self._connection.json("GET", f"/v1/sessions/{name}"))
+    async def _resume(self, file: Path, adapter: Adapter, secret: SecretKey) -> None:
+        """Go on with a session that an earlier process had, if it has its keys."""
+        for name in remembered(file, self.url, adapter.name, name_of(secret)):
+            try:
+                if (await self._sessions.state(name))["ready"]:
+                    self._session = name
+                    return
+            except ServiceProblem as problem:
+                if problem.code != MISSING:
+                    raise
+                forget(file, name)
 
     async def _send_keys(self, adapter: Adapter, crypto: Crypto) -> None:
         if self._evaluation_keys is None:
             self._evaluation_keys = await self._worked(crypto.evaluation_keys)
-        made = await self._new_session(adapter, self._evaluation_keys)
-        self._session = made["id"]
-        await self._send_rest(self._evaluation_keys, made)
-        self._has_keys(adapter, made["id"])
-
-    async def _new_session(self, adapter: Adapter, keys: bytes) -> dict[str, Any]:
-        about = {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}
-        # one that was made and whose answer was lost expires unused, or is evicted first
-        return _session(await self._connection.json("POST", "/v1/sessions", {"model": adapter.name, "keys": about}))
+        made = await self._sessions.new(adapter.name, self._evaluation_keys)
+        self._session = name = str(made["id"])
+        async with self._about(name):
+            await self._sessions.send_rest(self._evaluation_keys, made)
+        self._has_keys(adapter, name)
 
     def _has_keys(self, adapter: Adapter, name: str) -> None:
         """The service has the present keys, in this session."""
@@ -241,150 +279,111 @@ class Keyed:
         if self._file is not None and self._secret is not None:
             remember(self._file, self.url, adapter.name, name, name_of(self._secret))
 
-    async def _gone(self) -> None:
-        """The service has ended the present session. Where another process has rotated the file's key, the new one is
-        taken: the service says so, and no result."""
-        if self._file is not None and self._secret is not None:
-            with suppress(FileNotFoundError, SlotError):
-                secret = await self._worked(read_secret, self._file)
-                if name_of(secret) != name_of(self._secret):
-                    self._renew(secret)
-                    return
-        self._lost()
-
     def _lost(self) -> None:
         """Nothing goes on with the present session."""
+        if self._file is not None and self._session is not None:
+            forget(self._file, self._session)
         self._session = None
-        if self._file is not None:
-            forget(self._file)
-
-    async def _send_rest(self, keys: bytes, state: dict[str, Any]) -> None:
-        """Send what the service does not have; after a fault, from where it then is. Raises ``_OtherKeys``."""
-        failures = 0
-        while state["coming"]:
-            offset = state["received"]
-            if not 0 <= offset <= len(keys):
-                raise otherwise("it has more of the keys than there are")
-            # of keys that are all there the service ended before it had checked them: an empty part makes it go on
-            path = f"/v1/sessions/{state['id']}/keys?offset={offset}"
-            try:
-                state = _session(await self._connection.put(path, memoryview(keys)[offset : offset + _CHUNK]))
-                if state["coming"] and state["received"] <= offset:
-                    raise otherwise("it takes no keys")
-                failures = 0
-            except ServiceProblem as problem:
-                if problem.code == BYTES_OF_ANOTHER:
-                    # the service has another version of the adapter
-                    self._adapter = self._evaluation_keys = None
-                    self._lost()
-                    raise _OtherKeys(problem) from None
-                failures += 1
-                if failures >= self._connection.tries or not (problem.again or problem.code == MALFORMED):
-                    raise
-                await asyncio.sleep(max(0.1 * 2**failures, problem.wait or 0.0))
-                state = await self._state(state["id"])
 
     async def rotate(self) -> dict[str, Any]:
         """A new secret key, and a new session with evaluation keys for it, in the place of the present ones, which may
         be of another ring. The keys of a session never change: whoever goes on with the old one, from the same file in
         another process, has right updates until it ends, and then takes the new key from the file."""
+        async with alone(self._file):
+            return await self._anew(self._rotated)
+
+    async def _rotated(self) -> dict[str, Any]:
+        """The new session."""
         async with self._lock:
             if self._secret is None and self._file is not None:
                 with suppress(FileNotFoundError):
                     # what is replaced is a secret key
                     await self._worked(read_secret, self._file)
-            old = {self._session, await self._remembered()} - {None}
-            new = await self._of_its_version(self._rotated)
-            for name in old:
-                # one that stays expires
-                with suppress(ServiceProblem):
-                    await self._delete(name)
-            return await self._state(new)
-
-    async def _rotated(self) -> str:
-        """The name of the new session."""
-        adapter = await self._known()
-        secret = await self._worked(SecretKey, adapter.ring)
-        crypto = Crypto(adapter, secret)
-        keys = await self._worked(crypto.evaluation_keys)
-        made = await self._new_session(adapter, keys)
-        try:
-            await self._send_rest(keys, made)
-            if self._file is not None:
-                write_secret(self._file, secret)
-        except Exception:
-            # what has failed may be the network: no second wait for it
-            with suppress(ServiceProblem, TimeoutError):
-                async with asyncio.timeout(_LAST):
-                    await self._delete(made["id"])
-            raise
-        self._secret, self._given = secret, None
-        self._crypto, self._evaluation_keys = crypto, keys
-        name = str(made["id"])
-        self._has_keys(adapter, name)
-        return name
-
-    async def _remembered(self) -> str | None:
-        """The session that was written down beside the file, whichever key it is for."""
-        if self._file is None:
-            return None
-        return remembered(self._file, self.url, self.model or (await self._known()).name)
-
-    async def _delete(self, name: str | None) -> None:
-        try:
-            await self._connection.json("DELETE", f"/v1/sessions/{name}")
-        except ServiceProblem as problem:
-            # it has expired, or a first try ended it
-            if problem.code != MISSING:
+            adapter = await self._known()
+            # all of the file's, whatever adapter they are for: it has another key then
+            old = self._with_present([] if self._file is None else remembered(self._file, self.url))
+            secret = await self._worked(SecretKey, adapter.ring)
+            crypto = Crypto(adapter, secret)
+            keys = await self._worked(crypto.evaluation_keys)
+            try:
+                state = await self._sessions.new(adapter.name, keys)
+                async with self._about(state["id"]):
+                    state = await self._sessions.send_rest(keys, state)
+                if self._file is not None:
+                    write_secret(self._file, secret)
+            except (Exception, asyncio.CancelledError):
+                await _briefly(self._sessions.end_with(keys))
                 raise
+            self._secret, self._given = secret, None
+            self._crypto, self._evaluation_keys = crypto, keys
+            self._has_keys(adapter, state["id"])
+            try:
+                # what stays is written down, or expires
+                with suppress(ServiceProblem):
+                    await self._end_all(old)
+            except asyncio.CancelledError:
+                await _briefly(self._end_all(old))
+                raise
+            return state
+
+    def _with_present(self, sessions: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys([*sessions, *([] if self._session is None else [self._session])]))
+
+    async def _end_all(self, sessions: Iterable[str]) -> None:
+        for name in sessions:
+            await self._sessions.end(name)
+            if self._file is not None:
+                forget(self._file, name)
 
     async def end(self) -> bool:
-        """End the session at the service: it deletes the keys. Whether there was a session, as far as is known here."""
+        """End the session at the service, and all others of the file's secret key for this adapter: it deletes the
+        keys. Whether there was a session, as far as is known here."""
         async with self._lock:
-            if self._session is None:
-                self._session = await self._remembered()
-            known = self._session is not None
-            if known:
-                await self._delete(self._session)
-            self._lost()
-            return known
+            names = list[str]()
+            if self._file is not None:
+                names = remembered(self._file, self.url, self.model or (await self._known()).name)
+            names = self._with_present(names)
+            await self._end_all(names)
+            self._session = None
+            return bool(names)
 
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
-        """Whether what the service lacks was made anew, so that the call can start again."""
+        """Whether what the service lacks was made anew, or is when it is needed, so that the call can start again."""
         async with self._lock:
-            if problem.code == OTHER_VERSION:
-                if self._adapter is adapter:
-                    self._adapter = None
+            try:
+                return await self._mended(problem, adapter, session)
+            except Anew:
                 return True
-            if problem.code == BYTES_OF_ANOTHER and self._session != session:
-                # another call has sent keys meanwhile
-                return True
-            if problem.code == BYTES_OF_ANOTHER and self._keyed is not adapter:
-                # keys that were made for another version may lack some of this one's
-                self._evaluation_keys = None
-                self._lost()
-                return True
-            if problem.code == NO_KEYS and self._evaluation_keys is not None and self._session == session:
-                with suppress(_OtherKeys):
-                    await self._send_rest(self._evaluation_keys, await self._state(session))
-                return True
-            if problem.code in (MISSING, NO_KEYS):
-                if self._session != session:
-                    return True
-                try:
-                    gone = not (await self._state(session))["ready"]
-                except ServiceProblem as missing:
-                    gone = missing.code == MISSING
-                if gone:
-                    await self._gone()
-                return gone
-        return False
+
+    async def _mended(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
+        if problem.code == OTHER_VERSION:
+            if self._adapter is adapter:
+                self._adapter = None
+            return True
+        if problem.code not in (BYTES_OF_ANOTHER, MISSING, NO_KEYS):
+            return False
+        if self._session != session:
+            # another call has made a session meanwhile
+            return True
+        if problem.code == BYTES_OF_ANOTHER:
+            # keys that were made for another version may lack some of this one's
+            if self._keyed is adapter:
+                return False
+            self._evaluation_keys = None
+            self._lost()
+            return True
+        await self._whole(session)
+        # a module is missing where the session is there
+        return problem.code == NO_KEYS or self._session is None
 
 
-def _session(value: Any) -> dict[str, Any]:
-    with kept_to_protocol():
-        of = Fields(value)
-        if not SESSION_ID.fullmatch(of.text("id")):
-            raise Wrong("its session has no name")
-        checked = {"ready": of.flag("ready"), "coming": of.optional_text("coming"), "received": of.whole("received")}
-        return {**of.values, **checked, "expires": of.number("expires")}
+async def _briefly(work: Awaitable[None]) -> None:
+    """Do work that others need not wait for, if the network has not failed: no second wait for that. It goes on where
+    its caller is cancelled."""
+
+    async def limited() -> None:
+        with suppress(ServiceProblem, TimeoutError):
+            async with asyncio.timeout(_LAST):
+                await work
+
+    await asyncio.shield(limited())

@@ -394,7 +394,7 @@ def test_a_process_that_is_killed_while_it_rotates_leaves_a_key_that_works(
 def test_keys_that_were_sent_in_part_are_sent_whole(
     service: Process, alice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import slotlang.client.keyed as module
+    import slotlang.client.sessions as module
 
     monkeypatch.setattr(module, "_CHUNK", 300_000)
     plain, parts = Connection.put, list[int]()

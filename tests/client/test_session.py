@@ -214,7 +214,7 @@ assert not [t for t in threading.enumerate() if t.name == "slotlang session"], "
 
 
 def test_keys_go_on_where_the_network_failed(lossy: Lossy, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import slotlang.client.keyed as module
+    import slotlang.client.sessions as module
 
     monkeypatch.setattr(module, "_CHUNK", 300_000)
     with Session(lossy.url, token) as session:
