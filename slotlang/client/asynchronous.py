@@ -10,9 +10,10 @@ from typing import Any, TypedDict
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Evaluation
-from slotlang.client.keyed import Anew, Keyed
+from slotlang.client.keyed import Anew
 from slotlang.client.problems import ServiceProblem
 from slotlang.client.requests import Answers, Asking, Call, Updates
+from slotlang.client.rotation import Rotating
 from slotlang.client.tokens import Tokens
 from slotlang.diagnostics import error
 from slotlang_runtime.client import SecretKey
@@ -40,7 +41,7 @@ class Options(TypedDict, total=False):
     tries: int
 
 
-class AsyncSession(Keyed):
+class AsyncSession(Rotating):
     """Encrypted updates from a service.
 
     ``model``: the adapter, where the service has several. ``secret``: the file of the secret key (mode 0600; made when

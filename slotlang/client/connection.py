@@ -15,6 +15,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.request import getproxies, proxy_bypass
@@ -33,6 +34,8 @@ from slotlang_runtime.wire import Box
 Result = TypeVar("Result")
 
 _FIRST_WAIT, _MOST_WAIT = 0.1, 5.0
+_LONGEST = 1e9
+"""Seconds of a timeout: the system's clocks count some more."""
 _MOST_JSON, _MOST_CLIENT, _MOST_ANSWER = 1 << 24, 1 << 30, 1 << 32
 
 
@@ -47,12 +50,18 @@ class Connection:
         local = is_loopback(parsed.host)
         if parsed.scheme != "https" and not local:
             raise error("SL563", f"{url} is not on this machine, and without TLS the token would travel in the clear")
+        if not (_is_number(timeout, Real) and 0 < timeout <= _LONGEST):
+            hint = f"a number above 0, up to {_LONGEST:.0e}"
+            raise error("SL005", f"timeout is {timeout!r:.40}, which is not a number of seconds", hint=hint)
+        if not _is_number(tries, Integral):
+            raise error("SL005", f"tries is {tries!r:.40}, which is not a whole number", hint="for example 6")
         # of a file, with the end of its line
-        token = token.strip()
+        token = token.strip() if isinstance(token, str) else ""
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise error("SL570", "this is not a token", hint="`slotlang token add FOLDER TENANT` makes one")
         self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)
         self._process = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
         headers = {"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"}
         # a proxy has no business between two processes of one machine
         verify = httpx.create_ssl_context(trust_env=not local) if certificates is None else _trusted(certificates)
@@ -135,6 +144,10 @@ class Connection:
         ``most`` times. ``before``: how a first try ended. Raises what the last one raises, but ``ServiceProblem`` for
         ``httpx.HTTPError``."""
         self.check_process()
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise RuntimeError("this session is another event loop's: each `asyncio.run` opens one of its own")
         wait, tries = _FIRST_WAIT, self.tries if most is None else most
         for number in range(tries):
             last = number == tries - 1
@@ -246,6 +259,10 @@ async def _up_to(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
         yield piece
 
 
+def _is_number(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def _by_proxy(url: httpx.URL) -> bool:
     """Whether the environment names a proxy for an address."""
     return url.scheme in getproxies() and not proxy_bypass(url.host)
@@ -273,7 +290,10 @@ def _check(status: int, headers: Mapping[str, str], body: bytes) -> None:
 
 def _parse(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        found = json.loads(body)
+        # JSON can write halves of characters, which have no bytes: nobody could print or send them
+        json.dumps(found, ensure_ascii=False).encode()
+        return found
     except (ValueError, RecursionError):
         return None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,11 +15,11 @@ from urllib.parse import quote
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Connection
-from slotlang.client.kept import alone, forget, remember, remembered
+from slotlang.client.kept import forget, remember, remembered
 from slotlang.client.problems import ServiceProblem, kept_to_protocol, otherwise
-from slotlang.client.secrets import name_of, read_secret, secret_key, write_secret
+from slotlang.client.secrets import name_of, read_secret, secret_key
 from slotlang.client.sessions import Sessions
-from slotlang.diagnostics import SlotError
+from slotlang.diagnostics import SlotError, error
 from slotlang.service.fields import Fields
 from slotlang.service.problems import MISSING, NO_KEYS, OTHER_VERSION
 from slotlang_runtime.amounts import count_of
@@ -27,10 +28,12 @@ from slotlang_runtime.errors import BYTES_OF_ANOTHER
 
 Result = TypeVar("Result")
 
-_LAST = 5.0
-"""Seconds in which a session that is not needed ends, or is left to expire."""
-ROUNDS = 3
+ROUNDS = 4
 """Times that a call starts because the adapter has another version, or the session is gone."""
+
+
+_PAUSE = 0.3
+"""Seconds before a third round, at most, and twice as many before a fourth one; a second one begins at once."""
 
 
 class Anew(Exception):
@@ -56,6 +59,8 @@ class Keyed:
         timeout: float = 150.0,
         tries: int = 6,
     ) -> None:
+        if model is not None and not _is_name(model):
+            raise error("SL005", f"{model!r:.100} is not the name of an adapter", hint="`models` lists them")
         trusted = None if certificates is None else Path(certificates)
         self._connection = Connection(url, token, certificates=trusted, timeout=timeout, tries=tries)
         self._sessions = Sessions(self._connection)
@@ -136,12 +141,14 @@ class Keyed:
 
     async def _anew(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The result of work, which starts a few times where it raises Anew."""
-        for last in range(1 - ROUNDS, 1):
+        for round_ in range(1, ROUNDS + 1):
             try:
                 return await work()
             except Anew as anew:
-                if not last:
+                if round_ == ROUNDS:
                     raise anew.problem from None
+                # where clients end each other's sessions, not all at the same moment
+                await asyncio.sleep(random.uniform(0.0, _PAUSE) * (round_ - 1))
         raise AssertionError("a last round returns or raises")
 
     @asynccontextmanager
@@ -285,68 +292,6 @@ class Keyed:
             forget(self._file, self._session)
         self._session = None
 
-    async def rotate(self) -> dict[str, Any]:
-        """A new secret key, and a new session with evaluation keys for it, in the place of the present ones, which may
-        be of another ring. The keys of a session never change: whoever goes on with the old one, from the same file in
-        another process, has right updates until it ends, and then takes the new key from the file."""
-        async with alone(self._file):
-            return await self._anew(self._rotated)
-
-    async def _rotated(self) -> dict[str, Any]:
-        """The new session."""
-        async with self._lock:
-            if self._secret is None and self._file is not None:
-                with suppress(FileNotFoundError):
-                    # what is replaced is a secret key
-                    await self._worked(read_secret, self._file)
-            adapter = await self._known()
-            # all of the file's, whatever adapter they are for: it has another key then
-            old = self._with_present([] if self._file is None else remembered(self._file, self.url))
-            secret = await self._worked(SecretKey, adapter.ring)
-            crypto = Crypto(adapter, secret)
-            keys = await self._worked(crypto.evaluation_keys)
-            try:
-                state = await self._sessions.new(adapter.name, keys)
-                async with self._about(state["id"]):
-                    state = await self._sessions.send_rest(keys, state)
-                if self._file is not None:
-                    write_secret(self._file, secret)
-            except (Exception, asyncio.CancelledError):
-                await _briefly(self._sessions.end_with(keys))
-                raise
-            self._secret, self._given = secret, None
-            self._crypto, self._evaluation_keys = crypto, keys
-            self._has_keys(adapter, state["id"])
-            try:
-                # what stays is written down, or expires
-                with suppress(ServiceProblem):
-                    await self._end_all(old)
-            except asyncio.CancelledError:
-                await _briefly(self._end_all(old))
-                raise
-            return state
-
-    def _with_present(self, sessions: Iterable[str]) -> list[str]:
-        return list(dict.fromkeys([*sessions, *([] if self._session is None else [self._session])]))
-
-    async def _end_all(self, sessions: Iterable[str]) -> None:
-        for name in sessions:
-            await self._sessions.end(name)
-            if self._file is not None:
-                forget(self._file, name)
-
-    async def end(self) -> bool:
-        """End the session at the service, and all others of the file's secret key for this adapter: it deletes the
-        keys. Whether there was a session, as far as is known here."""
-        async with self._lock:
-            names = list[str]()
-            if self._file is not None:
-                names = remembered(self._file, self.url, self.model or (await self._known()).name)
-            names = self._with_present(names)
-            await self._end_all(names)
-            self._session = None
-            return bool(names)
-
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
         """Whether what the service lacks was made anew, or is when it is needed, so that the call can start again."""
         async with self._lock:
@@ -377,13 +322,9 @@ class Keyed:
         return problem.code == NO_KEYS or self._session is None
 
 
-async def _briefly(work: Awaitable[None]) -> None:
-    """Do work that others need not wait for, if the network has not failed: no second wait for that. It goes on where
-    its caller is cancelled."""
-
-    async def limited() -> None:
-        with suppress(ServiceProblem, TimeoutError):
-            async with asyncio.timeout(_LAST):
-                await work
-
-    await asyncio.shield(limited())
+def _is_name(model: object) -> bool:
+    """Whether it is a text that has a form in bytes."""
+    try:
+        return isinstance(model, str) and bool(model.encode())
+    except UnicodeEncodeError:
+        return False

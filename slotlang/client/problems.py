@@ -53,7 +53,7 @@ def told(status: int, body: Any, headers: Mapping[str, str]) -> ServiceProblem:
     wait: float | None = None
     with suppress(ValueError):
         wait = min(float(headers.get("Retry-After", "")), 60.0)
-    if not isinstance(error, dict) or error.get("code") not in EXPLANATIONS:
+    if not isinstance(error, dict) or str(error.get("code")) not in EXPLANATIONS:
         if status in _AGAIN:
             return ServiceProblem(UNREACHABLE, f"the service answered with status {status}", again=True, wait=wait)
         return otherwise(f"it has the status {status} and no code that is known here")

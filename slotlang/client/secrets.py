@@ -58,10 +58,11 @@ def write_secret(path: Path, secret: SecretKey, *, new: bool = False) -> None:
     """Write a secret key to a file of mode 0600. ``new``: there must be none yet, else FileExistsError. Raises
     ``SlotError`` SL582."""
     try:
-        write_whole(path, secret.to_bytes(), 0o600, new=new)
+        # of a link, what it leads to: whoever uses the file by another name has the new key too
+        write_whole(path if new else path.resolve(), secret.to_bytes(), 0o600, new=new)
     except FileExistsError:
         raise
-    except OSError as problem:
+    except (OSError, RuntimeError) as problem:
         raise _unusable(path, reason_of(problem)) from None
 
 

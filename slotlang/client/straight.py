@@ -63,7 +63,8 @@ class _Line:
         if security is None and sys.platform != "win32":
             self.socket.settimeout(None)
             self._flags = socket.MSG_WAITALL
-            time = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
+            # none at all would be no limit
+            time = struct.pack("ll", *divmod(max(1, int(timeout * 1e6)), 1_000_000))
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, time)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, time)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 
@@ -51,7 +52,9 @@ class Fields:
 
     def number(self, name: str) -> float:
         """A finite number."""
-        value = float(self._of(name, (int, float), "a number"))
+        value = math.inf
+        with suppress(OverflowError):
+            value = float(self._of(name, (int, float), "a number"))
         if not math.isfinite(value):
             raise Wrong(f"`{self._place(name)}` is not a finite number")
         return value

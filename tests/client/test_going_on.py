@@ -329,7 +329,7 @@ def test_nobody_is_stuck_after_half_a_rotation(
     service: Process, alice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, kept: bool
 ) -> None:
     """``kept``: the session of the same process goes on, else one that starts with the file."""
-    import slotlang.client.keyed as module
+    import slotlang.client.rotation as module
 
     file, plain = tmp_path / "secret", Connection.put
     session = Session(service.url, alice, model="tiny", secret=file)

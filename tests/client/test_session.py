@@ -330,7 +330,7 @@ def test_keys_that_were_lost_are_sent_by_the_next_call(lossy: Lossy, token: str)
 def test_a_rotation_that_fails_when_the_service_has_the_new_keys_leaves_the_old_ones_in_use(
     served: Process, lossy: Lossy, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    import slotlang.client.keyed as module
+    import slotlang.client.rotation as module
 
     def write(path: Path, _: Any) -> None:
         raise error("SL582", "the disk is full", file=str(path))
