@@ -1,0 +1,320 @@
+"""Which sessions and keys are left after rotations: by many, of links, given up, and of other rings."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from served import LAYERS, D, Process, build, update_of
+
+from slotlang.client import AsyncSession, ServiceProblem, Session
+from slotlang.client.connection import Connection
+from slotlang.diagnostics import SlotError
+
+X = np.random.default_rng(7).standard_normal((2, D))
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("rotations") / "adapters"
+    build(folder, "one")
+    build(folder, "two")
+    process = Process(folder)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def token(service: Process) -> str:
+    """Of a tenant that has no session yet."""
+    return service.token(f"tenant{next(_numbers)}")
+
+
+def ids(service: Process, token: str) -> list[str]:
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.get(f"{service.url}/v1/sessions", headers=headers, trust_env=False).json()
+    return [one["id"] for one in answer["data"]]
+
+
+def load(service: Process, name: str, **more: Any) -> None:
+    build(service.folder, name, **more)
+    headers = {"Authorization": f"Bearer {service.token('root', admin=True)}"}
+    wanted = {"lora_name": name, "lora_path": name}
+    url = f"{service.url}/v1/load_lora_adapter"
+    assert httpx.post(url, json=wanted, headers=headers, trust_env=False, timeout=30).status_code == 200
+
+
+def right(session: Session) -> bool:
+    return bool(np.abs(session.update(LAYERS[0], X) - update_of(LAYERS[0], X)).max() < 1e-2)
+
+
+# Sessions of one file
+
+
+def test_adapters_that_share_a_file_keep_their_sessions(service: Process, token: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+
+    def keys(model: str) -> str:
+        with Session(service.url, token, model=model, secret=file) as session:
+            return str(session.keys()["id"])
+
+    assert len({(model, keys(model)) for model in ["one", "two"] * 2}) == len(ids(service, token)) == 2
+    # the key of both is replaced
+    with Session(service.url, token, model="one", secret=file) as session:
+        rotated = session.rotate()["id"]
+        assert ids(service, token) == [rotated]
+    with Session(service.url, token, model="two", secret=file) as session:
+        assert right(session) and len(ids(service, token)) == 2
+        # and those of the other one stay
+        assert session.end()
+    assert ids(service, token) == [keys("one")]
+
+
+def test_a_session_that_went_takes_no_other_with_it(service: Process, token: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    with (
+        Session(service.url, token, model="one", secret=file) as session,
+        Session(service.url, token, model="two", secret=file) as other,
+    ):
+        gone, stays = session.keys()["id"], other.keys()["id"]
+        session.end()
+        assert gone not in ids(service, token)
+        with Session(service.url, token, model="two", secret=file) as third:
+            assert third.keys()["id"] == stays
+
+
+def test_what_one_process_ends_are_the_sessions_of_all(service: Process, token: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    with (
+        Session(service.url, token, model="one", secret=file) as session,
+        Session(service.url, token, model="one", secret=file) as stale,
+    ):
+        session.keys()
+        stale.keys()
+        session.rotate()
+        assert len(ids(service, token)) == 1
+        assert stale.end()
+        assert ids(service, token) == []
+        with Session(service.url, token, model="one", secret=file) as third:
+            assert not third.end()
+        assert right(session) and right(stale)
+
+
+def test_rotations_at_the_same_time_leave_one_session(service: Process, token: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    sessions = [Session(service.url, token, model="one", secret=file) for _ in range(3)]
+    for session in sessions:
+        session.keys()
+    with ThreadPoolExecutor(6) as threads:
+        rotated = [*threads.map(Session.rotate, sessions * 2)]
+    assert len({state["id"] for state in rotated}) == 6
+    assert len(ids(service, token)) == 1
+    for session in sessions:
+        assert right(session)
+        session.close()
+    assert len(ids(service, token)) == 1
+
+
+def test_sessions_are_written_down_up_to_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import slotlang.client.kept as module
+
+    monkeypatch.setattr(module, "_MOST", 3)
+    file = tmp_path / "secret"
+    names = [f"{n:022d}" for n in range(5)]
+    for n, name in enumerate(names):
+        module.remember(file, "http://a", "one" if n % 2 else "two", name, f"key{n}")
+    assert module.remembered(file, "http://a") == names[:1:-1]
+    assert module.remembered(file, "http://a", "one") == names[3:4]
+    assert module.remembered(file, "http://a", "two", "key2") == names[2:3]
+    assert module.remembered(file, "http://b") == module.remembered(file, "http://a", "one", "key2") == []
+    module.forget(file, names[3])
+    (tmp_path / "secret.sessions" / names[4]).write_text("[]")
+    assert module.remembered(file, "http://a") == names[2:3]
+
+
+# Links
+
+
+def test_a_rotation_keeps_a_link_to_the_file(service: Process, token: str, tmp_path: Path) -> None:
+    file, link = tmp_path / "there" / "secret", tmp_path / "link"
+    file.parent.mkdir()
+    with Session(service.url, token, model="one", secret=file) as session:
+        first = session.keys()["id"]
+        before = file.read_bytes()
+        link.symlink_to(file)
+        with Session(service.url, token, model="one", secret=link) as other:
+            # of the same file
+            assert other.keys()["id"] == first
+            rotated = other.rotate()["id"]
+        assert link.is_symlink() and file.read_bytes() == link.read_bytes() != before
+        assert right(session)
+        assert session.keys()["id"] == rotated and ids(service, token) == [rotated]
+
+
+# Rotations that are given up or whose answers are lost
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["with a file", "in memory"])
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "not sent"])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_rotation_that_is_cancelled_leaves_one_session(
+    service: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sent: bool, kept: bool
+) -> None:
+    """When it asks for a session, sends the keys, or ends the old session."""
+    asked = list[str]()
+
+    def watched(plain: Any) -> Any:
+        async def request(self: Connection, *arguments: Any) -> Any:
+            asked.append(str(arguments[0]))
+            now = len(asked) == number + 1
+            task = asyncio.current_task()
+            assert task is not None
+            if now and not sent:
+                task.cancel()
+            answer = await plain(self, *arguments)
+            if now:
+                task.cancel()
+                await asyncio.sleep(0)
+            return answer
+
+        return request
+
+    async def main() -> None:
+        secret = tmp_path / "secret" if kept else None
+        async with AsyncSession(service.url, token, model="one", secret=secret) as session:
+            await session.keys()
+            with monkeypatch.context() as patch:
+                for name in ("json", "put"):
+                    patch.setattr(Connection, name, watched(getattr(Connection, name)))
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.create_task(session.rotate())
+            assert len(ids(service, token)) == 1
+            y = await session.update(LAYERS[0], X)
+            assert np.abs(y - update_of(LAYERS[0], X)).max() < 1e-2
+            assert ids(service, token) == [(await session.keys())["id"]]
+
+    asyncio.run(main())
+    assert [a[:4] for a in asked[:3]][number] == ["POST", "/v1/", "DELE"][number]
+
+
+def test_a_session_that_is_closed_within_a_rotation_leaves_one_session(
+    service: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, there = Connection.put, threading.Event()
+
+    async def put(self: Connection, *arguments: Any) -> Any:
+        await plain(self, *arguments)
+        there.set()
+        await asyncio.Event().wait()
+
+    session = Session(service.url, token, model="one", secret=tmp_path / "secret")
+    before = session.keys()["id"]
+    monkeypatch.setattr(Connection, "put", put)
+    with ThreadPoolExecutor(1) as thread, closing(session):
+        rotated = thread.submit(session.rotate)
+        assert there.wait(30)
+        session.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            rotated.result(30)
+    assert ids(service, token) == [before]
+
+
+def test_a_new_session_whose_name_was_lost_ends(
+    service: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Connection.json
+
+    async def json(self: Connection, method: str, *arguments: Any) -> Any:
+        answer = await plain(self, method, *arguments)
+        if method == "POST":
+            raise ServiceProblem("SL580", "the answer is lost")
+        return answer
+
+    with Session(service.url, token, model="one", secret=tmp_path / "secret") as session:
+        before = session.keys()["id"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "json", json)
+            with pytest.raises(ServiceProblem, match="lost"):
+                session.rotate()
+        assert ids(service, token) == [before]
+        assert right(session)
+
+
+def test_a_rotation_that_is_done_says_so_though_the_network_fails(
+    service: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old session ends with the next rotation."""
+    plain = Connection.json
+
+    async def json(self: Connection, method: str, *arguments: Any) -> Any:
+        if method != "POST":
+            raise ServiceProblem("SL580", "ends here")
+        return await plain(self, method, *arguments)
+
+    file = tmp_path / "secret"
+    with Session(service.url, token, model="one", secret=file) as session:
+        before = session.keys()["id"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "json", json)
+            rotated = session.rotate()
+        assert rotated["ready"] and set(ids(service, token)) == {before, rotated["id"]}
+        assert right(session)
+    with Session(service.url, token, model="one", secret=file) as session:
+        assert session.keys()["id"] == rotated["id"]
+        again = session.rotate()["id"]
+        assert ids(service, token) == [again]
+
+
+# Other rings
+
+
+@pytest.mark.parametrize("first", ["update", "keys"])
+@pytest.mark.parametrize("refused", [True, False], ids=["was refused", "hears of it now"])
+def test_a_rotation_to_another_ring_is_taken_by_other_processes(
+    service: Process, token: str, tmp_path: Path, first: str, refused: bool
+) -> None:
+    file, name = tmp_path / "secret", f"ring-{first}-{refused}".lower()
+    load(service, name)
+    with (
+        Session(service.url, token, model=name, secret=file) as session,
+        Session(service.url, token, model=name, secret=file) as other,
+    ):
+        assert right(session) and right(other)
+        ring = session.adapter().ring
+        for more in ({"precision": 1e-3}, {}):
+            load(service, name, **more)
+            for one in (session, other) if refused else (session,):
+                with pytest.raises(SlotError, match="SL544"):
+                    one.update(LAYERS[0], X)
+            session.rotate()
+            assert (session.adapter().ring == ring) == (not more)
+            if first == "keys":
+                assert other.keys()["ready"]
+            assert right(other) and right(session)
+            assert other.keys()["id"] == session.keys()["id"]
+        assert len(ids(service, token)) == 1
+
+
+def test_a_key_of_a_later_version_is_taken_by_who_knows_the_earlier_one(
+    service: Process, token: str, tmp_path: Path
+) -> None:
+    """The file came after the adapter was fetched."""
+    file = tmp_path / "secret"
+    load(service, "later")
+    with (
+        Session(service.url, token, model="later", secret=file) as session,
+        Session(service.url, token, model="later", secret=file) as other,
+    ):
+        session.adapter()
+        load(service, "later", precision=1e-3)
+        assert right(other) and right(session)
