@@ -276,6 +276,7 @@ class Keyed:
             self._evaluation_keys = await self._worked(crypto.evaluation_keys)
         made = await self._sessions.new(adapter.name, self._evaluation_keys)
         self._session = name = str(made["id"])
+        self._remember(adapter, name, self._secret)
         async with self._about(name):
             await self._sessions.send_rest(self._evaluation_keys, made)
         self._has_keys(adapter, name)
@@ -283,8 +284,13 @@ class Keyed:
     def _has_keys(self, adapter: Adapter, name: str) -> None:
         """The service has the present keys, in this session."""
         self._session, self._keyed = name, adapter
-        if self._file is not None and self._secret is not None:
-            remember(self._file, self.url, adapter.name, name, name_of(self._secret))
+        self._remember(adapter, name, self._secret)
+
+    def _remember(self, adapter: Adapter, name: str, secret: SecretKey | None) -> None:
+        """Write down a session that is for a secret key: it is gone on with when it has its keys, and ended in any
+        case."""
+        if self._file is not None and secret is not None:
+            remember(self._file, self.url, adapter.name, name, name_of(secret))
 
     def _lost(self) -> None:
         """Nothing goes on with the present session."""
@@ -324,7 +330,4 @@ class Keyed:
 
 def _is_name(model: object) -> bool:
     """Whether it is a text that has a form in bytes."""
-    try:
-        return isinstance(model, str) and bool(model.encode())
-    except UnicodeEncodeError:
-        return False
+    return isinstance(model, str) and not any("\ud800" <= c <= "\udfff" for c in model)

@@ -43,12 +43,14 @@ class Rotating(Keyed):
             keys = await self._worked(crypto.evaluation_keys)
             try:
                 state = await self._sessions.new(adapter.name, keys)
+                self._remember(adapter, state["id"], secret)
                 async with self._about(state["id"]):
                     state = await self._sessions.send_rest(keys, state)
                 if self._file is not None:
                     write_secret(self._file, secret)
             except (Exception, asyncio.CancelledError):
-                await _briefly(self._sessions.end_with(keys))
+                # the answer that names it may never have come
+                await _briefly(self._end_with(keys))
                 raise
             self._secret, self._given = secret, None
             self._crypto, self._evaluation_keys = crypto, keys
@@ -57,6 +59,8 @@ class Rotating(Keyed):
                 # what stays is written down, or expires
                 with suppress(ServiceProblem):
                     await self._end_all(old)
+                    # of a request that was sent again, each may have made one
+                    await self._end_with(keys, but=state["id"])
             except asyncio.CancelledError:
                 await _briefly(self._end_all(old))
                 raise
@@ -70,6 +74,10 @@ class Rotating(Keyed):
             await self._sessions.end(name)
             if self._file is not None:
                 forget(self._file, name)
+
+    async def _end_with(self, keys: bytes, but: str | None = None) -> None:
+        """End the sessions that have these keys or wait for them."""
+        await self._end_all(name for name in await self._sessions.with_keys(keys) if name != but)
 
     async def end(self) -> bool:
         """End the session at the service, and all others of the file's secret key for this adapter: it deletes the

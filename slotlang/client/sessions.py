@@ -66,15 +66,12 @@ class Sessions:
             if problem.code != MISSING:
                 raise
 
-    async def end_with(self, keys: bytes) -> None:
-        """End the sessions that have these keys or wait for them: of one whose making failed or was given up the
-        answer may never have come."""
+    async def with_keys(self, keys: bytes) -> list[str]:
+        """The sessions that have these keys, or wait for them."""
         answer = await self._connection.json("GET", "/v1/sessions")
         with kept_to_protocol():
             found = [_checked(part.values) for part in Fields(answer).parts("data")]
-        for state in found:
-            if _hash(keys) in (state["coming"], state.get("keys")):
-                await self.end(state["id"])
+        return [str(state["id"]) for state in found if _hash(keys) in (state["coming"], state.get("keys"))]
 
 
 def _hash(keys: bytes) -> str:

@@ -255,7 +255,7 @@ def test_an_odd_name_of_an_adapter_is_said_to_be_one(name: Any) -> None:
     [
         *({"timeout": timeout} for timeout in (0, -1, float("inf"), float("nan"), 1e12, None, "1", True)),
         *({"tries": tries} for tries in (1.5, None, "3", True)),
-        *({"model": model} for model in (5, "", "\ud800")),
+        *({"model": model} for model in (5, b"tiny", "\ud800")),
     ],
     ids=repr,
 )

@@ -250,6 +250,56 @@ def test_a_new_session_whose_name_was_lost_ends(
         assert right(session)
 
 
+def test_a_session_that_was_asked_for_twice_is_one_in_the_end(
+    service: Process, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first answer was lost, so that the request is sent again."""
+    plain, asked = Connection.json, list[str]()
+
+    async def json(self: Connection, method: str, *arguments: Any) -> Any:
+        if method == "POST":
+            asked.append((await plain(self, method, *arguments))["id"])
+        return await plain(self, method, *arguments)
+
+    with Session(service.url, token, model="one") as session:
+        session.keys()
+        monkeypatch.setattr(Connection, "json", json)
+        rotated = session.rotate()["id"]
+        assert len(asked) == 1 and ids(service, token) == [rotated]
+        assert right(session)
+
+
+def test_a_session_whose_keys_never_came_ends_with_the_next_rotation(
+    service: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network fails within a rotation, or a first upload, until the process ends."""
+    plain, file = Connection.json, tmp_path / "secret"
+
+    async def json(self: Connection, method: str, *arguments: Any) -> Any:
+        if method != "POST":
+            raise ServiceProblem("SL580", "ends here")
+        return await plain(self, method, *arguments)
+
+    async def put(*_: Any) -> Any:
+        raise ServiceProblem("SL580", "ends here")
+
+    for number, call in enumerate((Session.keys, Session.rotate, Session.rotate), 1):
+        with (
+            Session(service.url, token, model="one", secret=file) as session,
+            monkeypatch.context() as patch,
+        ):
+            patch.setattr(Connection, "put", put)
+            patch.setattr(Connection, "json", json)
+            with pytest.raises(ServiceProblem, match="ends here"):
+                call(session)
+        assert len(ids(service, token)) == number
+    with Session(service.url, token, model="one", secret=file) as session:
+        assert right(session)
+        rotated = session.rotate()["id"]
+        assert ids(service, token) == [rotated]
+        assert right(session)
+
+
 def test_a_rotation_that_is_done_says_so_though_the_network_fails(
     service: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
