@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from served import LAYERS, D, Process, build, update_of
 
-from slotlang.client import ServiceProblem, Session
+from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.connection import Connection
 from slotlang.client.straight import Straight
 from slotlang.diagnostics import SlotError
@@ -288,12 +289,10 @@ def test_a_timeout_that_is_very_short_is_one(service: Process, alice: str) -> No
 
 
 def test_a_session_belongs_to_one_event_loop(service: Process, alice: str) -> None:
-    import asyncio
-
-    from slotlang.client import AsyncSession
-
-    session = AsyncSession(service.url, alice)
-    asyncio.run(session.keys())
+    session, loop = AsyncSession(service.url, alice), asyncio.new_event_loop()
+    loop.run_until_complete(session.keys())
     for call in (session.keys, session.rotate, lambda: session.update(LAYERS[0], X)):
         with pytest.raises(RuntimeError, match=r"another event loop's: each `asyncio\.run`"):
             asyncio.run(call())
+    loop.run_until_complete(session.close())
+    loop.close()
