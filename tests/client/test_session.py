@@ -46,7 +46,8 @@ class Lossy:
         self.faults: list[tuple[str, int]] = []
         self.seen: list[tuple[str, str, bytes]] = []
         self.keys: list[str | None] = []
-        lossy, upstream = self, httpx.Client(base_url=url, trust_env=False, timeout=30)
+        lossy = self
+        self.upstream = upstream = httpx.Client(base_url=url, trust_env=False, timeout=30)
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -98,6 +99,7 @@ def lossy(served: Process) -> Iterator[Lossy]:
     yield found
     found.server.shutdown()
     found.server.server_close()
+    found.upstream.close()
 
 
 LOST = [("request", 0), ("answer", 100), ("busy", 0), ("answer", 0)]
