@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from slotlang import __version__
 from slotlang.service import messages as m
 from slotlang.service.adapters import Adapter
-from slotlang.service.evaluating import PATH, caller
+from slotlang.service.evaluating import PATH, caller, tenant_of
 from slotlang.service.gate import Gate, response_of
 from slotlang.service.problems import MALFORMED, MISSING, NO_TOKEN, TOO_LARGE, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, KEY_HEADER, VERSION
@@ -37,10 +37,12 @@ Served = Annotated[Service, Depends(_service)]
 
 async def _tenant(
     service: Served,
+    request: Request,
+    # for the description alone: of two tokens it takes the first
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     protocol: Annotated[str | None, Header(alias=HEADER, description="The protocol's version, 1")] = None,
 ) -> Tenant:
-    return caller(service, None if given is None else given.credentials, protocol)
+    return caller(service, request.scope, protocol)
 
 
 Caller = Annotated[Tenant, Depends(_tenant)]
@@ -60,9 +62,9 @@ _BODY: dict[str, Any] = {"requestBody": {"required": True, **_OCTETS}}
 
 
 @router.get("/health")
-async def health(service: Served) -> m.Health:
+async def health() -> m.Health:
     """Whether the service answers."""
-    return m.Health(protocol=VERSION, adapters=len(service.adapters))
+    return m.Health(protocol=VERSION)
 
 
 @router.get("/metrics", response_class=Response)
@@ -215,7 +217,9 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.include_router(router)
-    app.add_middleware(Gate, limits=service.limits, metrics=service.metrics)
+    app.add_middleware(
+        Gate, limits=service.limits, metrics=service.metrics, known=lambda scope: tenant_of(service, scope)
+    )
     return app
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from starlette.requests import ClientDisconnect
 
+from slotlang.service.connections import line_of
 from slotlang.service.gate import Gate
 from slotlang.service.problems import MALFORMED, NO_TOKEN, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
@@ -26,18 +27,29 @@ _SESSION = re.compile(PATH.replace("{session}", "([^/]+)"))
 _HEADER, _KEY, _ADAPTER = (name.lower().encode() for name in (HEADER, KEY_HEADER, ADAPTER_HEADER))
 
 
-def caller(service: Service, token: str | None, protocol: str | None) -> Tenant:
-    """Whose request this is, by its token and the version of the protocol that it says. Raises Refusal SL570, SL572 and
-    SL574."""
-    tenant = service.tokens.find(token) if token is not None else None
-    if tenant is None and token is not None:
+def tenant_of(service: Service, scope: Mapping[str, Any]) -> Tenant:
+    """Whose token a request has. Raises Refusal SL570 and SL572."""
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(given) > 1:
+        raise Refusal(MALFORMED, "there is more than one Authorization header")
+    scheme, _, token = given[0].decode("latin-1").partition(" ") if given else ("", "", "")
+    if scheme.lower() != "bearer":
+        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
+    tenant = service.tokens.find(token.strip())
+    if tenant is None:
         hint = "it was removed, or is another service's: `slotlang token add FOLDER TENANT` makes one"
         raise Refusal(NO_TOKEN, "this token is not known here", hint=hint)
-    if tenant is None:
-        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
+    return tenant
+
+
+def caller(service: Service, scope: Mapping[str, Any], protocol: str | None) -> Tenant:
+    """Whose request this is, by its token and the version of the protocol that it says: it is under way now. Raises
+    Refusal SL570, SL572, SL574 and SL575."""
+    tenant = tenant_of(service, scope)
     if protocol is not None and protocol != str(VERSION):
         raise Refusal(MALFORMED, f"this service speaks version {VERSION} of the protocol, not {protocol!r:.20}")
     service.request_rate.take(tenant.name, 1, "requests")
+    line_of(scope).begun(tenant.name)
     return tenant
 
 
@@ -70,13 +82,12 @@ class Evaluating:
         # its path, without names, for metrics
         scope["route"] = self
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        scheme, _, token = headers.get(b"authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else None
-        tenant = caller(self.service, given, headers.get(_HEADER))
+        tenant = caller(self.service, scope, headers.get(_HEADER))
         key = headers.get(_KEY, "")
         if not IDEMPOTENCY_KEY.fullmatch(key):
             raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
         session = self.service.store.get(tenant.name, scope["session"])
+        line_of(scope).gather()
         run = await self.service.evaluations.begin(tenant, session, key, await _body(receive))
         pieces = run.frames()
         # a problem with the first item is an answer of its own
