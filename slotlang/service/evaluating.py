@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from starlette.requests import ClientDisconnect
 
 from slotlang.service.connections import line_of
+from slotlang.service.evaluations import Run
 from slotlang.service.gate import Gate
 from slotlang.service.problems import MALFORMED, NO_TOKEN, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
@@ -87,24 +88,31 @@ class Evaluating:
         if not IDEMPOTENCY_KEY.fullmatch(key):
             raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
         session = self.service.store.get(tenant.name, scope["session"])
-        line_of(scope).gather()
-        run = await self.service.evaluations.begin(tenant, session, key, await _body(receive))
-        pieces = run.frames()
-        # a problem with the first item is an answer of its own
-        piece = await anext(pieces)
-        named = [
-            (b"content-type", BINARY.encode()),
-            (_ADAPTER, f"{run.adapter}@{run.version}".encode("latin-1", "replace")),
-        ]
-        if len(run.parts) == 1:
-            named.append((b"content-length", str(len(piece)).encode()))
-        await send({"type": "http.response.start", "status": 200, "headers": named})
-        last = len(run.parts) == 1
-        await send({"type": "http.response.body", "body": piece, "more_body": not last})
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        if not last:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        line, length = line_of(scope), int(headers.get(b"content-length", "0"))
+        with self.service.room.take(tenant.name, length) as room:
+            line.gather()
+            run = await self.service.evaluations.begin(tenant, session, key, await _body(receive), room)
+            await _send(run, send)
+            await line.taken()
+
+
+async def _send(run: Run, send: Send) -> None:
+    pieces = run.frames()
+    # a problem with the first item is an answer of its own
+    piece = await anext(pieces)
+    named = [
+        (b"content-type", BINARY.encode()),
+        (_ADAPTER, f"{run.adapter}@{run.version}".encode("latin-1", "replace")),
+    ]
+    last = len(run.parts) == 1
+    if last:
+        named.append((b"content-length", str(len(piece)).encode()))
+    await send({"type": "http.response.start", "status": 200, "headers": named})
+    await send({"type": "http.response.body", "body": piece, "more_body": not last})
+    async for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    if not last:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _body(receive: Receive) -> bytes:

@@ -99,7 +99,8 @@ class _Body:
         elif scope["method"] == "PUT":
             self._most = self._limits.keys
         self._headers = dict(scope["headers"])
-        self._told, self._read, self._start, self._ended = 0, 0, time.monotonic(), False
+        self._told, self._read, self._start = 0, 0, time.monotonic()
+        self._asked = self._ended = False
 
     def check_head(self) -> None:
         """Refuse a body that says it is too long, or not how long it is, before any of it is read."""
@@ -120,6 +121,7 @@ class _Body:
 
     async def receive(self) -> Message:
         """A part of the body, within the limits."""
+        self._asked = True
         if self._ended:
             # whether the client goes away, which may take long
             return await self._receive()
@@ -138,7 +140,9 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Read some of what is left, for a while."""
+        """Read some of what is left, for a while, unless it only comes when it is asked for."""
+        if b"expect" in self._headers and not self._asked:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAINING):
                 while self.unread and self._read < self._most + _DRAINED:

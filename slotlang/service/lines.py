@@ -115,6 +115,7 @@ class HTTP(H11Protocol):
     _head: asyncio.TimerHandle | None = None
     _look: asyncio.TimerHandle | None = None
     gathering: _Gathering | None = None
+    _lost = False
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -163,6 +164,7 @@ class HTTP(H11Protocol):
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         self.all.closed(self.socket)
         super().connection_lost(exc)
         self._head, self._look = _off(self._head), _off(self._look)
@@ -222,7 +224,7 @@ class HTTP(H11Protocol):
     async def taken(self) -> None:
         """As ``Line``."""
         pause = _TAKEN
-        while self.unsent > HIGH_WATER_LIMIT:
+        while self.unsent > HIGH_WATER_LIMIT and not self._lost:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
 
