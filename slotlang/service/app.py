@@ -193,9 +193,9 @@ async def send_keys(
     are here they are checked."""
     found = service.store.get(tenant.name, session)
     size = int(request.headers.get("Content-Length", "0"))
-    if offset + size >= found.coming_bytes:
+    if offset + size >= found.bytes:
         # all of them are read again, to be checked
-        size = max(size, found.coming_bytes)
+        size = max(size, found.bytes)
     needed = [p for a in service.adapters.seen_by(tenant) if a.name == found.model for p in a.programs.values()]
 
     def check(whole: bytes) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -94,6 +95,8 @@ def bound(address: Address) -> socket.socket:
     return found
 
 
+_FILES = 256
+"""Files that a service has open beside its connections."""
 _TURN = 0.0002
 """Seconds after which a thread gives Python's lock to one that waits."""
 
@@ -147,6 +150,7 @@ def serve(
     # before a state is made: a wrong folder stays as it is
     built_in(folder.resolve())
     state = folder / STATE if state is None else state
+    limits = replace(limits, connections=_connections(limits.connections))
     with state_of_one(state), bound(address) as listening:
         evaluator = None if scheduler is None else _workers(scheduler, limits)
         with opening(state):
@@ -172,6 +176,17 @@ def serve(
         server.config.load()
         _run(server, service, listening)
         return server.interrupted
+
+
+def _connections(wanted: int) -> int:
+    """As many of these as the system allows open files for, of which it is asked to allow enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    most = wanted + _FILES if hard == resource.RLIM_INFINITY else min(hard, wanted + _FILES)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return min(wanted, max(2, max(soft, most) - _FILES))
 
 
 def _check_readable(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import ssl
 import subprocess
@@ -158,6 +159,20 @@ def test_a_silent_connection_does_not_hold_up_the_end(certificate: tuple[Path, P
         assert status(line.recv(1000)) == 200
         # far more than the 30 s after which it is killed
         assert process.stop() == 0
+
+
+def test_files_are_allowed_for_all_connections(tmp_path: Path) -> None:
+    """Also where the limit that holds is lower, and may be raised."""
+    folder, (soft, hard) = tmp_path / "adapters", resource.getrlimit(resource.RLIMIT_NOFILE)
+    build(folder, layers=LAYERS[:1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))
+    try:
+        process = Process(folder, "--connections", "300")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with closing(process):
+        allowed, _ = resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE)
+        assert allowed > 300
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
