@@ -25,11 +25,15 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/v1/sessions/{session}/evaluate"
 _SESSION = re.compile(PATH.replace("{session}", "([^/]+)"))
+_TENANT = "slotlang.tenant"
 _HEADER, _KEY, _ADAPTER = (name.lower().encode() for name in (HEADER, KEY_HEADER, ADAPTER_HEADER))
 
 
 def tenant_of(service: Service, scope: Mapping[str, Any]) -> Tenant:
-    """Whose token a request has. Raises Refusal SL570 and SL572."""
+    """Whose token a request has, looked up once. Raises Refusal SL570 and SL572."""
+    if (known := scope["state"].get(_TENANT)) is not None:
+        found: Tenant = known
+        return found
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(given) > 1:
         raise Refusal(MALFORMED, "there is more than one Authorization header")
@@ -40,6 +44,7 @@ def tenant_of(service: Service, scope: Mapping[str, Any]) -> Tenant:
     if tenant is None:
         hint = "it was removed, or is another service's: `slotlang token add FOLDER TENANT` makes one"
         raise Refusal(NO_TOKEN, "this token is not known here", hint=hint)
+    scope["state"][_TENANT] = tenant
     return tenant
 
 
@@ -67,7 +72,7 @@ class Evaluating:
 
     def __init__(self, service: Service, app: App) -> None:
         self.service, self.app = service, app
-        self._gate = Gate(self._evaluate, service.limits, service.metrics)
+        self._gate = Gate(self._evaluate, service.limits, service.metrics, lambda scope: tenant_of(service, scope))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -46,7 +46,7 @@ class Gate:
         app: App,
         limits: Limits,
         metrics: Metrics,
-        known: Callable[[MutableMapping[str, Any]], object] = lambda scope: None,
+        known: Callable[[MutableMapping[str, Any]], object],
     ) -> None:
         self.app, self.limits, self.metrics, self.known = app, limits, metrics, known
 
@@ -60,6 +60,7 @@ class Gate:
             body.check_head()
             if body.unread:
                 self.known(scope)
+                body.check_size()
             await self.app(scope, body.receive, answer.send)
         except (ClientDisconnect, Late):
             _LOG.info("a client went away")
@@ -103,7 +104,7 @@ class _Body:
         self._asked = self._ended = False
 
     def check_head(self) -> None:
-        """Refuse a body that says it is too long, or not how long it is, before any of it is read."""
+        """Refuse a body that does not say how long it is."""
         if b"transfer-encoding" in self._headers:
             self._told = 1
             raise Refusal(MALFORMED, "a body has a Content-Length here, and does not come in chunks", status=411)
@@ -111,6 +112,9 @@ class _Body:
             self._told = int(self._headers.get(b"content-length", b"0"))
         except ValueError:
             raise Refusal(MALFORMED, "Content-Length is not a number") from None
+
+    def check_size(self) -> None:
+        """Refuse a body that says it is too long, before any of it is read."""
         if self._told > self._most:
             raise Refusal(TOO_LARGE, f"the body is larger than {count_of(self._most, 'byte')}")
 

@@ -124,6 +124,7 @@ REFUSED = {
     "chunks and a length": (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2000, 400),
     "a long head": (b"a:\r\n" * 5000 + b"\r\n", 400),
     "nobody's body": (b"Content-Length: 60000\r\n\r\nx", 401),
+    "nobody's large body": (b"Content-Length: 1000000000\r\n\r\nx", 401),
     "nobody's body, asked for": (b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n", 401),
     "two tokens": (b"Authorization: Bearer x\r\nAuthorization: Bearer y\r\nContent-Length: 0\r\n\r\n", 400),
 }
