@@ -1,7 +1,7 @@
 """Connections: HTTP as uvicorn speaks it, on which nobody holds a place with half of a request's head, and nobody all
 others with many small parts: what is read at once has one head of bounded size, and no body in chunks.
 
-Bodies of evaluations are gathered before whoever reads them is woken: uvicorn stops reading at every 64 kB until then,
+Bodies of evaluations, once they are wanted, are gathered before whoever reads them is woken: uvicorn stops reading at every 64 kB until then,
 which takes as long as the evaluation of a small module.
 """
 
@@ -20,7 +20,7 @@ from slotlang.service.connections import LINE, Connections
 from slotlang.service.gate import Late
 
 _GATHERED = 1 << 22
-"""Bytes of a body that are read before they are asked for."""
+"""Bytes of a body that are gathered, at most, before whoever reads them is woken."""
 _HEAD, _HEAD_ENDS = 1 << 14, re.compile(rb"\n\r?\n")
 """Bytes of a request's head, and where it ends."""
 _TAKEN = 0.005
@@ -151,11 +151,12 @@ class HTTP(H11Protocol):
 
     def on_response_complete(self) -> None:
         self.all.answered(self.socket)
+        # before the next request begins, which may have come with this one
+        self._watch()
         super().on_response_complete()
         if self.conn.trailing_data[0]:
-            # of the next request, part of whose head may have come with this one
+            # and of whose head a part may be there
             self._await_head()
-        self._watch()
 
     def shutdown(self) -> None:
         if (self.cycle is None or self.cycle.response_complete) and not self.unsent:
