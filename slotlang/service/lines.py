@@ -1,8 +1,8 @@
 """Connections: HTTP as uvicorn speaks it, on which nobody holds a place with half of a request's head, and nobody all
 others with many small parts: what is read at once has one head of bounded size, and no body in chunks.
 
-Bodies of evaluations, once they are wanted, are gathered before whoever reads them is woken: uvicorn stops reading at every 64 kB until then,
-which takes as long as the evaluation of a small module.
+Bodies of evaluations, once they are wanted, are gathered before whoever reads them is woken: uvicorn stops reading at
+every 64 kB until then, which takes as long as the evaluation of a small module.
 """
 
 from __future__ import annotations
