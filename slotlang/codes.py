@@ -668,9 +668,9 @@ Requests and tokens are counted over time for each tenant, and so are sessions a
 when the same request will be taken. Sessions that are pinned or in use are never ended to make room.""",
     "SL575": """The service has no time for this now.
 
-The queue or the disk is full, the system does not let the service use its files (its log says why), an evaluation
-waited too long, or a body came too slowly. Nothing of it was given: send the same request again, with the same
-idempotency key.""",
+The queue, the room for bodies and answers or the disk is full, the system does not let the service use its files (its
+log says why), an evaluation waited too long, or a body came too slowly. Nothing of it was given: send the same request
+again, with the same idempotency key.""",
     "SL576": """An idempotency key was used for another request.
 
 A request that is sent again under its key gets the answer that is stored. So a key belongs to one request: take a new

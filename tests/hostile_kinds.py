@@ -115,7 +115,7 @@ class Kinds:
             case 1:
                 head = self.evaluate(b"", "Transfer-Encoding: chunked")
                 chunk = b"80000\r\n" + bytes(0x80000) + b"\r\n"
-                return Attack("oversized", (head, *[chunk] * 5, b"0\r\n\r\n"), right)
+                return Attack("oversized", (head, *[chunk] * 5, b"0\r\n\r\n"), frozenset({411, CLOSED}))
             case 2:
                 path = "/v1/sessions"
                 return Attack("oversized", (self.http("POST", path, b"[" * (1 << 17)),), right)
@@ -182,7 +182,7 @@ class Kinds:
             )
         if self.rng.random() < 0.2:
             both = self.evaluate(self.body, f"Content-Length: {len(self.body)}", "Transfer-Encoding: chunked")
-            return Attack("wrong length", (both,), frozenset({400, 422, CLOSED}))
+            return Attack("wrong length", (both,), frozenset({400, CLOSED}))
         # of a container: its own length, the label's, the number of records, a name's and a record's
         body = bytearray(self.body)
         (label,) = struct.unpack_from("<I", body, _HEAD)
@@ -316,7 +316,7 @@ class Kinds:
                 b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
             ]
         )
-        return Attack("not HTTP", (data,), frozenset({400, 401, 404, 405, 431, CLOSED}), ends=True)
+        return Attack("not HTTP", (data,), frozenset({400, 401, 404, 405, 411, 431, CLOSED}), ends=True)
 
     def json_bomb(self) -> Attack:
         body = self.rng.choice(

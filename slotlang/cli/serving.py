@@ -94,6 +94,10 @@ def serve(
     sessions: Annotated[int, typer.Option(min=1, help="Sessions of a tenant.")] = 1000,
     weights_memory: Annotated[str, typer.Option(metavar="SIZE", help="Encoded weights held in memory.")] = "4G",
     keys_memory: Annotated[str, typer.Option(metavar="SIZE", help="Evaluation keys held in memory.")] = "1G",
+    requests_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Bodies and answers held in memory; a tenant has half.")
+    ] = "1G",
+    connections: Annotated[int, typer.Option(min=2, help="Connections at a time; a tenant has half.")] = 1024,
     json: Json = False,
 ) -> None:
     """Serve built adapters over HTTP, until the process is told to stop."""
@@ -120,6 +124,8 @@ def serve(
             answers=_size("--answers", answers),
             weights_memory=_size("--weights-memory", weights_memory),
             keys_memory=_size("--keys-memory", keys_memory),
+            requests_memory=_size("--requests-memory", requests_memory),
+            connections=connections,
         )
         _log_to_stderr()
         workers = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ class Adapter:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     _seconds: dict[str, float] = field(default_factory=dict, repr=False)
     _encoding: dict[str, float] = field(default_factory=dict, repr=False)
+    _bytes: dict[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def version(self) -> str:
@@ -87,6 +89,19 @@ class Adapter:
     def encoded(self, group: Group, seconds: float) -> None:
         """Learn what encoding the weights for a gate took."""
         _learn(self._encoding, group.program, seconds)
+
+    def expected_bytes(self, group: Group) -> int:
+        """Bytes that the results of an evaluation are expected to have: as the last ones of its program had, and before
+        there were any, no more than they can have."""
+        if group.program not in self._bytes:
+            module = self.programs[group.program]
+            p, outputs = module.parameters, sum(math.prod(output.shape) for output in module.outputs)
+            self._bytes[group.program] = outputs * 2 * p.degree * 8 * len(p.prime_bits)
+        return self._bytes[group.program]
+
+    def gave(self, group: Group, size: int) -> None:
+        """Learn how many bytes the results of an evaluation have."""
+        self._bytes[group.program] = size
 
     def program(self, group: Group) -> Placed:
         """The file of a group's program."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
@@ -14,10 +15,12 @@ from starlette.exceptions import HTTPException
 from slotlang import __version__
 from slotlang.service import messages as m
 from slotlang.service.adapters import Adapter
-from slotlang.service.evaluating import PATH, caller
-from slotlang.service.gate import Gate, response_of
+from slotlang.service.connections import line_of
+from slotlang.service.evaluating import PATH, caller, tenant_of
+from slotlang.service.gate import Gate, Receive, Send, response_of
 from slotlang.service.problems import MALFORMED, MISSING, NO_TOKEN, TOO_LARGE, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, KEY_HEADER, VERSION
+from slotlang.service.room import Taken
 from slotlang.service.service import Service
 from slotlang.service.sessions import Session
 from slotlang.service.tokens import Tenant
@@ -37,10 +40,12 @@ Served = Annotated[Service, Depends(_service)]
 
 async def _tenant(
     service: Served,
+    request: Request,
+    # for the description alone: of two tokens it takes the first
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     protocol: Annotated[str | None, Header(alias=HEADER, description="The protocol's version, 1")] = None,
 ) -> Tenant:
-    return caller(service, None if given is None else given.credentials, protocol)
+    return caller(service, request.scope, protocol)
 
 
 Caller = Annotated[Tenant, Depends(_tenant)]
@@ -60,9 +65,9 @@ _BODY: dict[str, Any] = {"requestBody": {"required": True, **_OCTETS}}
 
 
 @router.get("/health")
-async def health(service: Served) -> m.Health:
+async def health() -> m.Health:
     """Whether the service answers."""
-    return m.Health(protocol=VERSION, adapters=len(service.adapters))
+    return m.Health(protocol=VERSION)
 
 
 @router.get("/metrics", response_class=Response)
@@ -94,7 +99,21 @@ async def client(model: str, service: Served, tenant: Caller) -> Response:
     """What a client needs of an adapter, as data: its groups, and each program's packing, unpacking, parameters and
     limits. No weight is in it, and no code."""
     adapter = service.adapters.get(tenant, model)
-    return Response(adapter.client, media_type=BINARY, headers=_named(adapter.name, adapter.version))
+    room = service.room.take(tenant.name, len(adapter.client))
+    return _InRoom(room, adapter.client, _named(adapter.name, adapter.version))
+
+
+class _InRoom(Response):
+    """Bytes that have room until the client took them."""
+
+    def __init__(self, room: Taken, data: bytes, headers: dict[str, str]) -> None:
+        super().__init__(data, media_type=BINARY, headers=headers)
+        self._room = room
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        with self._room:
+            await super().__call__(scope, receive, send)
+            await line_of(scope).taken()
 
 
 def _named(name: str, version: str) -> dict[str, str]:
@@ -173,7 +192,10 @@ async def send_keys(
     """A part of the session's evaluation keys, which begins at this offset: the number of bytes that are here. When all
     are here they are checked."""
     found = service.store.get(tenant.name, session)
-    data = await request.body()
+    size = int(request.headers.get("Content-Length", "0"))
+    if offset + size >= found.bytes:
+        # all of them are read again, to be checked
+        size = max(size, found.bytes)
     needed = [p for a in service.adapters.seen_by(tenant) if a.name == found.model for p in a.programs.values()]
 
     def check(whole: bytes) -> None:
@@ -181,7 +203,8 @@ async def send_keys(
         for module in needed:
             keys.check(module)
 
-    with service.store.using(found):
+    with service.room.take(tenant.name, size), service.store.using(found):
+        data = await request.body()
         await service.store.in_turn(tenant.name, lambda: service.store.append(found, offset, data, check))
         return _state(service, found)
 
@@ -215,7 +238,9 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.include_router(router)
-    app.add_middleware(Gate, limits=service.limits, metrics=service.metrics)
+    app.add_middleware(
+        Gate, limits=service.limits, metrics=service.metrics, known=lambda scope: tenant_of(service, scope)
+    )
     return app
 
 

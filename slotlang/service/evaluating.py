@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 from starlette.requests import ClientDisconnect
 
+from slotlang.service.connections import line_of
+from slotlang.service.evaluations import Run
 from slotlang.service.gate import Gate
 from slotlang.service.problems import MALFORMED, NO_TOKEN, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
@@ -23,21 +25,37 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/v1/sessions/{session}/evaluate"
 _SESSION = re.compile(PATH.replace("{session}", "([^/]+)"))
+_TENANT = "slotlang.tenant"
 _HEADER, _KEY, _ADAPTER = (name.lower().encode() for name in (HEADER, KEY_HEADER, ADAPTER_HEADER))
 
 
-def caller(service: Service, token: str | None, protocol: str | None) -> Tenant:
-    """Whose request this is, by its token and the version of the protocol that it says. Raises Refusal SL570, SL572 and
-    SL574."""
-    tenant = service.tokens.find(token) if token is not None else None
-    if tenant is None and token is not None:
+def tenant_of(service: Service, scope: Mapping[str, Any]) -> Tenant:
+    """Whose token a request has, looked up once. Raises Refusal SL570 and SL572."""
+    if (known := scope["state"].get(_TENANT)) is not None:
+        found: Tenant = known
+        return found
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(given) > 1:
+        raise Refusal(MALFORMED, "there is more than one Authorization header")
+    scheme, _, token = given[0].decode("latin-1").partition(" ") if given else ("", "", "")
+    if scheme.lower() != "bearer":
+        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
+    tenant = service.tokens.find(token.strip())
+    if tenant is None:
         hint = "it was removed, or is another service's: `slotlang token add FOLDER TENANT` makes one"
         raise Refusal(NO_TOKEN, "this token is not known here", hint=hint)
-    if tenant is None:
-        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
+    scope["state"][_TENANT] = tenant
+    return tenant
+
+
+def caller(service: Service, scope: Mapping[str, Any], protocol: str | None) -> Tenant:
+    """Whose request this is, by its token and the version of the protocol that it says: it is under way now. Raises
+    Refusal SL570, SL572, SL574 and SL575."""
+    tenant = tenant_of(service, scope)
     if protocol is not None and protocol != str(VERSION):
         raise Refusal(MALFORMED, f"this service speaks version {VERSION} of the protocol, not {protocol!r:.20}")
     service.request_rate.take(tenant.name, 1, "requests")
+    line_of(scope).begun(tenant.name)
     return tenant
 
 
@@ -54,7 +72,7 @@ class Evaluating:
 
     def __init__(self, service: Service, app: App) -> None:
         self.service, self.app = service, app
-        self._gate = Gate(self._evaluate, service.limits, service.metrics)
+        self._gate = Gate(self._evaluate, service.limits, service.metrics, lambda scope: tenant_of(service, scope))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -70,30 +88,36 @@ class Evaluating:
         # its path, without names, for metrics
         scope["route"] = self
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        scheme, _, token = headers.get(b"authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else None
-        tenant = caller(self.service, given, headers.get(_HEADER))
+        tenant = caller(self.service, scope, headers.get(_HEADER))
         key = headers.get(_KEY, "")
         if not IDEMPOTENCY_KEY.fullmatch(key):
             raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
         session = self.service.store.get(tenant.name, scope["session"])
-        run = await self.service.evaluations.begin(tenant, session, key, await _body(receive))
-        pieces = run.frames()
-        # a problem with the first item is an answer of its own
-        piece = await anext(pieces)
-        named = [
-            (b"content-type", BINARY.encode()),
-            (_ADAPTER, f"{run.adapter}@{run.version}".encode("latin-1", "replace")),
-        ]
-        if len(run.parts) == 1:
-            named.append((b"content-length", str(len(piece)).encode()))
-        await send({"type": "http.response.start", "status": 200, "headers": named})
-        last = len(run.parts) == 1
-        await send({"type": "http.response.body", "body": piece, "more_body": not last})
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        if not last:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        line, length = line_of(scope), int(headers.get(b"content-length", "0"))
+        with self.service.room.take(tenant.name, length) as room:
+            line.gather()
+            run = await self.service.evaluations.begin(tenant, session, key, await _body(receive), room)
+            await _send(run, send)
+            await line.taken()
+
+
+async def _send(run: Run, send: Send) -> None:
+    pieces = run.frames()
+    # a problem with the first item is an answer of its own
+    piece = await anext(pieces)
+    named = [
+        (b"content-type", BINARY.encode()),
+        (_ADAPTER, f"{run.adapter}@{run.version}".encode("latin-1", "replace")),
+    ]
+    last = len(run.parts) == 1
+    if last:
+        named.append((b"content-length", str(len(piece)).encode()))
+    await send({"type": "http.response.start", "status": 200, "headers": named})
+    await send({"type": "http.response.body", "body": piece, "more_body": not last})
+    async for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    if not last:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _body(receive: Receive) -> bytes:

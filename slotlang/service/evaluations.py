@@ -19,6 +19,7 @@ from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
 from slotlang.service.protocol import LENGTH, Item, Request, answer_frame, frame
+from slotlang.service.room import Taken
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
@@ -38,11 +39,13 @@ _SMALL = 1 << 20
 @dataclass(eq=False)
 class Run:
     """A request under way, or one that is answered from what is stored: a task or bytes for each item. The task of the
-    last one gives the end of the answer, too. ``digest``: of the request's body."""
+    last one gives the end of the answer, too. ``digest``: of the request's body; ``size``: bytes that the answer is
+    expected to have."""
 
     adapter: str
     version: str
     digest: str = ""
+    size: int = 0
     parts: list[asyncio.Task[bytes] | bytes] = field(default_factory=list)
 
     @property
@@ -113,15 +116,16 @@ class Evaluations:
         self._tasks: set[asyncio.Task[bytes]] = set()
         self._encoding: Counter[Gated] = Counter()
 
-    async def begin(self, tenant: Tenant, session: Session, key: str, body: bytes) -> Run:
-        """Start a request, or find the one that this one repeats. Raises Refusal and Rejected."""
+    async def begin(self, tenant: Tenant, session: Session, key: str, body: bytes, room: Taken) -> Run:
+        """Start a request, or find the one that this one repeats. Its body has ``room``, and its answer takes more.
+        Raises Refusal and Rejected."""
         try:
             # a checked container is known by its head, which has the checksum of the rest
             request = await _soon(len(body), lambda: Request.from_bytes(body))
         except Wrong as problem:
             raise Refusal(MALFORMED, f"this is not a request: {problem}") from None
         name, digest = self.answers.name(tenant.name, session.id, key), given_checksum(body).hex()
-        if (run := self._run(name, digest)) is not None:
+        if (run := self._run(name, digest, room)) is not None:
             return run
         if self.answers.known(name):
             stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
@@ -129,25 +133,29 @@ class Evaluations:
             # as most are: there is nothing to be read
             stored = self.answers.new(name, digest)
         # from here on nothing waits: of two requests with one key, one starts
-        return self._run(name, digest) or self._begun(tenant, session, stored, request)
+        return self._run(name, digest, room) or self._begun(tenant, session, stored, request, room)
 
-    def _run(self, name: str, digest: str) -> Run | None:
-        """The run of a request that is under way. One whose parts have all ended is not: those that failed are
-        evaluated anew."""
+    def _run(self, name: str, digest: str, room: Taken) -> Run | None:
+        """The run of a request that is under way; ``room`` is that of one more who waits for it. One whose parts have
+        all ended is not: those that failed are evaluated anew."""
         run = self._runs.get(name)
         if run is not None and run.ended:
             return None
         if run is not None and run.digest != digest:
             raise Refusal(OTHER_REQUEST, "another request has this idempotency key", hint="use a new key")
+        if run is not None:
+            room.more(run.size)
         return run
 
-    def _begun(self, tenant: Tenant, session: Session, stored: Stored, request: Request) -> Run:
+    def _begun(self, tenant: Tenant, session: Session, stored: Stored, request: Request, room: Taken) -> Run:
         numbers = range(len(request.items))
         run = Run(request.adapter, request.version, stored.digest)
         missing = [number for number in numbers if number not in stored.parts]
         if stored.parts:
             self.metrics.replays.inc(len(numbers) - len(missing))
         run.parts = [stored.parts.get(number, b"") for number in numbers]
+        run.size = sum(map(len, stored.parts.values()))
+        room.more(run.size)
         if not missing:
             return run
         adapter = self.adapters.get(tenant, request.adapter, request.version)
@@ -162,11 +170,16 @@ class Evaluations:
         path = self.store.key_file(session)
         keys = Placed(path.parent, File(path.name, session.keys))
         self.queue.admit(tenant.name, len(missing))
+        expected = sum(adapter.expected_bytes(groups[number]) for number in missing)
+        room.more(expected)
+        run.size += expected
         self.token_rate.take(tenant.name, tokens, "tokens")
         held = ExitStack()
         # first: it may have ended meanwhile
         held.enter_context(self.store.using(session))
         held.enter_context(adapter.use())
+        # whether or not somebody still listens
+        held.enter_context(room.hold())
         held.callback(self._left, stored.name, run)
         for number in missing:
             item, group = request.items[number], groups[number]
@@ -213,6 +226,7 @@ class Evaluations:
                 data = answer_frame(adapter.name, adapter.version, number, item, done.results, end)
                 # without the end: another answer with this part may have more
                 self.answers.store(stored, number, memoryview(data)[: len(data) - len(end)])
+            adapter.gave(group, len(done.results))
             seconds["load"].observe(done.loading)
             seconds["evaluate"].observe(done.evaluating)
             if encoding:

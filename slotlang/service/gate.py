@@ -29,6 +29,8 @@ _JSON_BODY = 1 << 16
 """Bytes of a body that is JSON."""
 _DRAINED, _DRAINING = 8 << 20, 2.0
 """Bytes and seconds of a refused body that are read and thrown away, so that whoever sends it reads the answer."""
+_UNREAD = (401, 411)
+"""Statuses with which a body is refused of which nothing is read: nobody knows whose it is, or how long."""
 
 
 class Late(Exception):
@@ -36,10 +38,17 @@ class Late(Exception):
 
 
 class Gate:
-    """ASGI around an application."""
+    """ASGI around an application. ``known`` raises Refusal for a request of nobody who is known: of such a request no
+    body is read."""
 
-    def __init__(self, app: App, limits: Limits, metrics: Metrics) -> None:
-        self.app, self.limits, self.metrics = app, limits, metrics
+    def __init__(
+        self,
+        app: App,
+        limits: Limits,
+        metrics: Metrics,
+        known: Callable[[MutableMapping[str, Any]], object],
+    ) -> None:
+        self.app, self.limits, self.metrics, self.known = app, limits, metrics, known
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -48,7 +57,10 @@ class Gate:
             return
         body, answer = _Body(scope, receive, self), _Answer(scope, send, self)
         try:
-            body.check_length()
+            body.check_head()
+            if body.unread:
+                self.known(scope)
+                body.check_size()
             await self.app(scope, body.receive, answer.send)
         except (ClientDisconnect, Late):
             _LOG.info("a client went away")
@@ -61,8 +73,12 @@ class Gate:
                 _LOG.error("a request failed", exc_info=problem)
             if answer.begun:
                 raise
-            await body.drain()
-            await response_of(told)(scope, receive, answer.send)
+            response = response_of(told)
+            if told.status not in _UNREAD:
+                await body.drain()
+            if body.unread:
+                response.headers["Connection"] = "close"
+            await response(scope, receive, answer.send)
 
 
 def response_of(told: Refusal) -> JSONResponse:
@@ -84,22 +100,32 @@ class _Body:
         elif scope["method"] == "PUT":
             self._most = self._limits.keys
         self._headers = dict(scope["headers"])
-        self._read, self._start, self._ended = 0, time.monotonic(), False
+        self._told, self._read, self._start = 0, 0, time.monotonic()
+        self._asked = self._ended = False
 
-    def check_length(self) -> None:
-        """Refuse a body that says it is too long, before any of it is read."""
+    def check_head(self) -> None:
+        """Refuse a body that does not say how long it is."""
+        if b"transfer-encoding" in self._headers:
+            self._told = 1
+            raise Refusal(MALFORMED, "a body has a Content-Length here, and does not come in chunks", status=411)
         try:
-            told = int(self._headers.get(b"content-length", b"0"))
+            self._told = int(self._headers.get(b"content-length", b"0"))
         except ValueError:
             raise Refusal(MALFORMED, "Content-Length is not a number") from None
-        if told > self._most:
-            raise self._too_large()
 
-    def _too_large(self) -> Refusal:
-        return Refusal(TOO_LARGE, f"the body is larger than {count_of(self._most, 'byte')}")
+    def check_size(self) -> None:
+        """Refuse a body that says it is too long, before any of it is read."""
+        if self._told > self._most:
+            raise Refusal(TOO_LARGE, f"the body is larger than {count_of(self._most, 'byte')}")
+
+    @property
+    def unread(self) -> bool:
+        """Whether there is more of the body."""
+        return self._read < self._told
 
     async def receive(self) -> Message:
         """A part of the body, within the limits."""
+        self._asked = True
         if self._ended:
             # whether the client goes away, which may take long
             return await self._receive()
@@ -112,21 +138,22 @@ class _Body:
         if message["type"] == "http.request":
             self._read += len(message.get("body", b""))
             self._ended = not message.get("more_body", False)
-            if self._read > self._most:
-                raise self._too_large()
             if self._ended:
                 self._metrics.seconds["read"].observe(time.monotonic() - self._start)
                 self._metrics.bytes_in.inc(self._read)
         return message
 
     async def drain(self) -> None:
-        """Read some of what is left, for a while."""
+        """Read some of what is left, for a while, unless it only comes when it is asked for."""
+        if b"expect" in self._headers and not self._asked:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAINING):
-                while not self._ended and self._read < self._most + _DRAINED:
+                while self.unread and self._read < self._most + _DRAINED:
                     message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        return
                     self._read += len(message.get("body", b""))
-                    self._ended = not message.get("more_body", False)
 
 
 class _Answer:

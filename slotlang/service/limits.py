@@ -17,7 +17,8 @@ class Limits:
     and ``queue_of_tenant``; ``wait``: seconds that an evaluation may wait; ``read``: seconds for a body, and ``idle``
     between two parts of one, in either direction; ``lifetime``: of a session; ``window``: in which an answer is
     given again; ``quota``: bytes of keys and ``sessions``: of a tenant; ``answers``: bytes of stored answers;
-    ``weights_memory`` and ``keys_memory``: bytes that are held in memory."""
+    ``weights_memory`` and ``keys_memory``: bytes that are held in memory, ``requests_memory``: of bodies and answers;
+    ``connections``: at a time."""
 
     body: int = 64 << 20
     keys: int = 256 << 20
@@ -36,6 +37,8 @@ class Limits:
     answers: int = 1 << 34
     weights_memory: int = 4 << 30
     keys_memory: int = 1 << 30
+    requests_memory: int = 1 << 30
+    connections: int = 1024
 
 
 class Rate:

@@ -1,43 +1,80 @@
-"""Connections: HTTP as uvicorn speaks it, on which nobody holds a place with half of a request's head.
+"""Connections: HTTP as uvicorn speaks it, on which nobody holds a place with half of a request's head, and nobody all
+others with many small parts: what is read at once has one head of bounded size, and no body in chunks.
 
-Bodies of evaluations are gathered before whoever reads them is woken: uvicorn stops reading at every 64 kB until then,
-which takes as long as the evaluation of a small module.
+Bodies of evaluations, once they are wanted, are gathered before whoever reads them is woken: uvicorn stops reading at
+every 64 kB until then, which takes as long as the evaluation of a small module.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import re
+from contextlib import suppress
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import FlowControl
+import h11
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from slotlang.service.connections import LINE, Connections
 from slotlang.service.gate import Late
 
 _GATHERED = 1 << 22
-"""Bytes of a body that are read before they are asked for."""
+"""Bytes of a body that are gathered, at most, before whoever reads them is woken."""
+_HEAD, _HEAD_ENDS = 1 << 14, re.compile(rb"\n\r?\n")
+"""Bytes of a request's head, and where it ends."""
+_TAKEN = 0.005
+"""Seconds after which somebody looks whether an answer was taken."""
 _SOON = 0.1
 """Seconds after which whoever waits for a body is told that some of it came: time limits are for pieces that don't."""
 
 
-class _Flow(FlowControl):
-    """Stops reading where a request has to be answered first, or ``enough`` of its body was read. Whoever reads an
-    answer takes some of it within ``idle`` seconds."""
+class _Incoming(h11.Connection):
+    """Requests as they come. No client of the service needs chunks for its body, and of one-byte chunks h11 makes tens
+    of thousands of events, for seconds, of what was read at once. So nothing is read of a request that has them: it is
+    refused by its head (``gate``). One that has a length, too, is none."""
 
-    def __init__(self, transport: asyncio.Transport, idle: float, enough: Callable[[], bool]) -> None:
-        super().__init__(transport)
-        self._idle, self._enough = idle, enough
+    _in_chunks = False
+
+    def next_event(self) -> Any:
+        """The next event. Raises ``h11.RemoteProtocolError``."""
+        if self._in_chunks:
+            return h11.PAUSED
+        if self.their_state is h11.IDLE:
+            # h11's own limit is for heads that have not ended
+            here, _ = self.trailing_data
+            if len(here) > _HEAD and _HEAD_ENDS.search(here, 0, _HEAD) is None:
+                raise h11.RemoteProtocolError("this head is too long", error_status_hint=431)
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            names = {name for name, _ in event.headers}
+            self._in_chunks = b"transfer-encoding" in names
+            if self._in_chunks and b"content-length" in names:
+                raise h11.RemoteProtocolError("a body has a length or comes in chunks")
+        return event
+
+
+class _Flow(FlowControl):
+    """Stops reading where a request has to be answered first, or enough of its body was read. Whoever reads an answer
+    takes some of it within ``idle`` seconds."""
+
+    def __init__(self, of: HTTP) -> None:
+        super().__init__(of.transport)
+        self._of = of
 
     async def drain(self) -> None:
-        try:
-            async with asyncio.timeout(self._idle):
-                await super().drain()
-        except TimeoutError:
-            raise Late from None
+        left = self._of.unsent + 1
+        while self.write_paused:
+            if self._of.unsent >= left:
+                self._of.socket.abort()
+                raise Late
+            left = self._of.unsent
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._of.idle):
+                    await super().drain()
 
     def pause_reading(self) -> None:
-        if self._enough():
+        if self._of.gathering is None or self._of.gathering.enough:
             super().pause_reading()
 
 
@@ -68,55 +105,143 @@ class _Gathering(asyncio.Event):
         super().set()
 
 
-def protocol(idle: float, gathered: Callable[[Mapping[str, Any]], bool]) -> type[H11Protocol]:
-    """The protocol of connections on which a head has to be whole within this many seconds. ``gathered``: which
-    requests' bodies are."""
+class HTTP(H11Protocol):
+    """HTTP on a connection. A head has to be whole within ``idle`` seconds. ``below``: the transport of its socket,
+    where TLS has another."""
 
-    class Protocol(H11Protocol):
-        _head: asyncio.TimerHandle | None = None
-        _gathering: _Gathering | None = None
+    idle: float
+    all: Connections
+    below: asyncio.Transport | None = None
+    _head: asyncio.TimerHandle | None = None
+    _look: asyncio.TimerHandle | None = None
+    gathering: _Gathering | None = None
+    _lost = False
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.flow = _Flow(transport, idle, lambda: self._gathering is None or self._gathering.enough)
-            self._look()
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.conn = _Incoming(h11.SERVER, _HEAD)
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._look()
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self.below is None:
+            self.below = transport
+            self.all.opened(transport)
+        self.flow = _Flow(self)
+        self._await_head()
 
-        def handle_events(self) -> None:
-            before = self.cycle
-            super().handle_events()
-            if self.cycle is not before:
-                self._begun(self.cycle)
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._await_head()
 
-        def _begun(self, cycle: RequestResponseCycle) -> None:
-            """A request's head has come. Nobody has waited for its body yet."""
-            self._gathering = None
-            if gathered(cycle.scope):
-                came = cycle.message_event.is_set()
-                cycle.message_event = self._gathering = _Gathering(cycle, self.loop)
-                if came:
-                    self._gathering.set()
-                if not self._gathering.enough:
-                    # at its first piece nothing was known of it
-                    self.flow.resume_reading()
+    def handle_events(self) -> None:
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            # a request's head has come: nobody has begun with it, and who sends it has the answer before
+            self.gathering, self._look = None, _off(self._look)
+            self.cycle.scope["state"][LINE] = self
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            self._ended()
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        self._watch()
 
-        def _look(self) -> None:
-            # after an answer uvicorn's own time begins, until the next byte
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._ended()
-            elif self._head is None:
-                self._head = self.loop.call_later(idle, self.transport.close)
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._watch()
 
-        def _ended(self) -> None:
-            if self._head is not None:
-                self._head.cancel()
-                self._head = None
+    def on_response_complete(self) -> None:
+        self.all.answered(self.socket)
+        # before the next request begins, which may have come with this one
+        self._watch()
+        super().on_response_complete()
+        if self.conn.trailing_data[0]:
+            # and of whose head a part may be there
+            self._await_head()
 
+    def shutdown(self) -> None:
+        if (self.cycle is None or self.cycle.response_complete) and not self.unsent:
+            self.socket.abort()
+        else:
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self.all.closed(self.socket)
+        super().connection_lost(exc)
+        self._head, self._look = _off(self._head), _off(self._look)
+
+    # Of a connection
+
+    @property
+    def socket(self) -> asyncio.Transport:
+        """The transport of its socket."""
+        return self.below or self.transport
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the system has not taken from this process."""
+        size, below = self.transport.get_write_buffer_size(), self.socket
+        return size if below is self.transport else size + below.get_write_buffer_size()
+
+    def _await_head(self) -> None:
+        # after an answer uvicorn's own time begins, until the next byte
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._head = _off(self._head)
+        elif self._head is None:
+            self._head = self.loop.call_later(self.idle, self._give_up)
+
+    def _give_up(self) -> None:
+        self.transport.close()
+        self._watch()
+
+    def _watch(self, left: int | None = None) -> None:
+        """Look whether the client takes what it was sent, and end a connection that was closed when it has: TLS would
+        wait for its last word."""
+        self._look, unsent = _off(self._look), self.unsent
+        if not unsent:
+            if self.transport.is_closing():
+                self.socket.abort()
+        elif left is not None and unsent >= left:
+            self.socket.abort()
+        else:
+            self._look = self.loop.call_later(self.idle, self._watch, unsent)
+
+    # Of its request
+
+    def begun(self, tenant: str) -> None:
+        """As ``Line``."""
+        self.all.begun(self.socket, tenant)
+
+    def gather(self) -> None:
+        """As ``Line``."""
+        cycle = self.cycle
+        came = cycle.message_event.is_set()
+        cycle.message_event = self.gathering = _Gathering(cycle, self.loop)
+        if came:
+            self.gathering.set()
+        if not self.gathering.enough:
+            self.flow.resume_reading()
+
+    async def taken(self) -> None:
+        """As ``Line``."""
+        pause = _TAKEN
+        while self.unsent > HIGH_WATER_LIMIT and not self._lost:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+
+def _off(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+    """No timer."""
+    if timer is not None:
+        timer.cancel()
+    return None
+
+
+def protocol(idle: float, connections: Connections) -> type[HTTP]:
+    """The protocol of these connections."""
+
+    class Protocol(HTTP):
+        pass
+
+    Protocol.idle, Protocol.all = idle, connections
     return Protocol

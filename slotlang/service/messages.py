@@ -28,7 +28,6 @@ class Health(BaseModel):
 
     status: str = "ok"
     protocol: int
-    adapters: int
 
 
 class Model(BaseModel):

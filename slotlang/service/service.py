@@ -12,11 +12,13 @@ from slotlang.diagnostics import SlotError
 from slotlang.service.adapters import Adapters
 from slotlang.service.answers import Answers
 from slotlang.service.clock import Clock
+from slotlang.service.connections import Connections
 from slotlang.service.evaluations import Evaluations
 from slotlang.service.evaluator import Evaluator, Station, Threads
 from slotlang.service.limits import Limits, Rate
 from slotlang.service.mapped import Mapped
 from slotlang.service.metrics import Metrics
+from slotlang.service.room import Room
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tokens
 
@@ -48,11 +50,15 @@ class Service:
         self.evaluator = evaluator or Threads(station, threads)
         self.evaluations = Evaluations(self.adapters, self.store, self.answers, self.evaluator, limits, self.metrics)
         self.request_rate = Rate(limits.requests, 4 * limits.requests)
+        self.room = Room(limits.requests_memory, max(limits.body, limits.keys))
+        self.connections = Connections(limits.connections)
         self._sweeper: asyncio.Task[None] | None = None
         self._jumped = 0.0
         gauge, queue = self.metrics.gauge, self.evaluations.queue
         gauge("slotlang_queue", "Evaluations that wait", lambda: queue.waiting)
         gauge("slotlang_running", "Evaluations under way", lambda: queue.running)
+        gauge("slotlang_requests_bytes", "Bodies and answers under way", lambda: self.room.taken)
+        gauge("slotlang_connections", "Connections", lambda: len(self.connections))
         gauge("slotlang_sessions", "Sessions", lambda: self.store.count)
         gauge("slotlang_adapters", "Adapters", lambda: len(self.adapters))
         gauge("slotlang_weights_bytes", "Encoded weights in memory", lambda: station.servers.bytes)

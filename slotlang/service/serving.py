@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -23,10 +23,12 @@ from slotlang.files import reason_of
 from slotlang.service.adapters import built_in
 from slotlang.service.addresses import is_loopback
 from slotlang.service.app import create_app
-from slotlang.service.evaluating import Evaluating, session_of
+from slotlang.service.connections import Connections
+from slotlang.service.evaluating import Evaluating
 from slotlang.service.evaluator import Evaluator
 from slotlang.service.limits import Limits
 from slotlang.service.lines import protocol
+from slotlang.service.securing import context_of, secured
 from slotlang.service.service import STATE, Service
 from slotlang.service.state import opening, state_of_one
 
@@ -59,7 +61,7 @@ class Address:
                 )
             return
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password=_no_password)
+            context_of(self.certificate, self.key)
         except (OSError, ValueError) as problem:
             files = f"{self.certificate} and {self.key}"
             hint = "give a certificate and its own key, without a password, in PEM files that you may read"
@@ -70,10 +72,6 @@ class Address:
         """The address as clients write it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http{'s' if self.certificate else ''}://{host}:{port}"
-
-
-def _no_password() -> str:
-    raise ValueError("its key needs a password")
 
 
 def bound(address: Address) -> socket.socket:
@@ -97,6 +95,8 @@ def bound(address: Address) -> socket.socket:
     return found
 
 
+_FILES = 256
+"""Files that a service has open beside its connections."""
 _TURN = 0.0002
 """Seconds after which a thread gives Python's lock to one that waits."""
 
@@ -150,6 +150,7 @@ def serve(
     # before a state is made: a wrong folder stays as it is
     built_in(folder.resolve())
     state = folder / STATE if state is None else state
+    limits = replace(limits, connections=_connections(limits.connections))
     with state_of_one(state), bound(address) as listening:
         evaluator = None if scheduler is None else _workers(scheduler, limits)
         with opening(state):
@@ -158,24 +159,34 @@ def serve(
         port = listening.getsockname()[1]
         config = uvicorn.Config(
             app,
-            http=protocol(limits.idle, lambda scope: session_of(scope) is not None),
+            http=_protocol(address, limits.idle, service.connections),
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            ssl_certfile=address.certificate,
-            ssl_keyfile=address.key,
-            limit_concurrency=1024,
+            # one that was accepted has time to send its head before as many are accepted that it has to give way
+            backlog=max(1, min(2048, limits.connections // 2)),
             timeout_keep_alive=30,
             timeout_graceful_shutdown=address.stopping,
-            h11_max_incomplete_event_size=16384,
         )
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         server = _Server(config, lambda: ready(address.url(port), service))
         server.config.load()
-        _run(server, service, listening, limits.idle)
+        _run(server, service, listening)
         return server.interrupted
+
+
+def _connections(wanted: int) -> int:
+    """As many of these as the system allows open files for, of which it is asked to allow enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    most = wanted + _FILES if hard == resource.RLIM_INFINITY else min(hard, wanted + _FILES)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return min(wanted, max(2, max(soft, most) - _FILES))
 
 
 def _check_readable(folder: Path) -> None:
@@ -192,21 +203,14 @@ def _workers(scheduler: Scheduler, limits: Limits) -> Evaluator:
     return Workers(scheduler, Memory(limits.weights_memory, limits.keys_memory), limits.wait)
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """On which nobody has longer for TLS's handshake than for a request's head."""
-
-    def __init__(self, idle: float) -> None:
-        super().__init__()
-        self._idle = idle
-
-    async def create_server(self, *where: Any, **options: Any) -> asyncio.Server:
-        """Listen, as uvicorn does, which has no option for this."""
-        if options.get("ssl") is not None:
-            options["ssl_handshake_timeout"] = self._idle
-        return await super().create_server(*where, **options)
+def _protocol(address: Address, idle: float, connections: Connections) -> type[asyncio.Protocol]:
+    http = protocol(idle, connections)
+    if address.certificate is None:
+        return http
+    return secured(http, context_of(address.certificate, address.key), idle, connections)
 
 
-def _run(server: _Server, service: Service, listening: socket.socket, idle: float) -> None:
+def _run(server: _Server, service: Service, listening: socket.socket) -> None:
     async def whole() -> None:
         # before anybody can connect: what is wrong with the folder ends the command
         await service.start()
@@ -220,5 +224,4 @@ def _run(server: _Server, service: Service, listening: socket.socket, idle: floa
         finally:
             await service.close()
 
-    with asyncio.Runner(loop_factory=lambda: _Loop(idle)) as runner:
-        runner.run(whole())
+    asyncio.run(whole())

@@ -88,7 +88,8 @@ class World:
         return Request("tiny", self.version, items, {"0": b"upload"}).to_bytes()
 
     async def begin(self, body: bytes, key: str = KEY) -> Run:
-        return await self.service.evaluations.begin(ALICE, self.session, key, body)
+        with self.service.room.take(ALICE.name, len(body)) as room:
+            return await self.service.evaluations.begin(ALICE, self.session, key, body, room)
 
 
 async def whole(run: Run) -> bytes:

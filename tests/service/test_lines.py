@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from slotlang.service.connections import Connections
 from slotlang.service.gate import Late
 from slotlang.service.lines import protocol
 
@@ -26,7 +27,7 @@ def test_an_answer_that_nobody_reads_is_given_up() -> None:
             raise
 
     async def main() -> None:
-        config = uvicorn.Config(app, http=protocol(0.2, lambda scope: False), lifespan="off", log_config=None)
+        config = uvicorn.Config(app, http=protocol(0.2, Connections(9)), lifespan="off", log_config=None)
         config.load()
         loop, state = asyncio.get_running_loop(), ServerState()
         server = await loop.create_server(lambda: config.http_protocol_class(config, state, {}), "127.0.0.1", 0)

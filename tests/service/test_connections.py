@@ -1,0 +1,199 @@
+"""Connections of a service: who gives way, and what is read of whom."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from served import LAYERS, D, Process, build, update_of
+
+from slotlang.client import Session
+
+MOST = 6
+EVALUATE = b"POST /v1/sessions/" + b"A" * 22 + b"/evaluate HTTP/1.1\r\nHost: x\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    found = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-out", str(found[0]), "-keyout", str(found[1]), "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    return found
+
+
+@pytest.fixture(scope="module", params=["plain", "TLS"])
+def served(
+    request: pytest.FixtureRequest, certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    """A service with few places, where nobody is given up for being slow."""
+    folder = tmp_path_factory.mktemp("service") / "adapters"
+    build(folder)
+    options = ["--connections", str(MOST), "--idle", "1000", "--max-body", "8M"]
+    if request.param == "TLS":
+        options += ["--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1])]
+    process = Process(folder, *options)
+    yield process
+    process.close()
+
+
+def dialled(process: Process) -> socket.socket:
+    """A connection on which nothing was sent."""
+    url = httpx.URL(process.url)
+    return socket.create_connection((url.host, url.port or 0), timeout=30)
+
+
+def connected(process: Process, certificate: Path) -> socket.socket:
+    """After TLS's handshake, where the service has TLS."""
+    line = dialled(process)
+    if not process.url.startswith("https"):
+        return line
+    return ssl.create_default_context(cafile=str(certificate)).wrap_socket(line, server_hostname="localhost")
+
+
+def until_closed(line: socket.socket) -> bytes:
+    """All that comes."""
+    data = b""
+    with suppress(ConnectionResetError):
+        while more := line.recv(1 << 16):
+            data += more
+    return data
+
+
+def serves(session: Session) -> bool:
+    """Whether an update is right."""
+    x = np.random.default_rng(3).standard_normal((2, D))
+    return bool(np.allclose(session.update(LAYERS[0], x), update_of(LAYERS[0], x), atol=1e-2))
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def test_silent_connections_give_way(served: Process, certificate: tuple[Path, Path]) -> None:
+    """Whether or not their handshake is done; of those with a request under way none does."""
+    with Session(served.url, served.token("alice"), certificates=certificate[0]) as session:
+        silent = [dialled(served) for _ in range(MOST + 2)] + [connected(served, certificate[0]) for _ in range(MOST)]
+        assert serves(session)
+        # the first ones were closed, and nothing was said on them
+        assert until_closed(silent[0]) == until_closed(silent[1]) == b""
+        for line in silent:
+            line.close()
+
+
+def test_a_tenant_has_half_of_the_places(served: Process, certificate: tuple[Path, Path]) -> None:
+    token = served.token("bob")
+    head = EVALUATE + f"Authorization: Bearer {token}\r\nIdempotency-Key: {'k' * 16}\r\n".encode()
+    session = head.replace(b"A" * 22, session_of(served, token, certificate[0]).encode())
+    lines = [connected(served, certificate[0]) for _ in range(MOST // 2 + 1)]
+    for line in lines[:-1]:
+        line.sendall(session + b"Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+        assert status(line.recv(1000)) == 100
+    lines[-1].sendall(session + b"Content-Length: 1000\r\n\r\n")
+    answer = lines[-1].recv(1000)
+    assert status(answer) == 503 and b"SL575" in answer and b"retry-after" in answer.lower()
+    # others are served, and those that hold a place keep it
+    with Session(served.url, served.token("carol"), certificates=certificate[0]) as other:
+        assert serves(other)
+    for line in lines[:-1]:
+        line.sendall(bytes(1000))
+        assert status(line.recv(1000)) in (400, 422)
+    for line in lines:
+        line.close()
+
+
+def session_of(served: Process, token: str, certificate: Path) -> str:
+    with Session(served.url, token, certificates=certificate) as session:
+        return str(session.keys()["id"])
+
+
+REFUSED = {
+    "chunks": (b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2000, 411),
+    "chunks and a length": (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2000, 400),
+    "a long head": (b"a:\r\n" * 5000 + b"\r\n", 400),
+    "nobody's body": (b"Content-Length: 60000\r\n\r\nx", 401),
+    "nobody's large body": (b"Content-Length: 1000000000\r\n\r\nx", 401),
+    "nobody's body, asked for": (b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n", 401),
+    "two tokens": (b"Authorization: Bearer x\r\nAuthorization: Bearer y\r\nContent-Length: 0\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("path", [EVALUATE, b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\n"], ids=["evaluate", "other"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_requests_are_refused_by_their_head(
+    name: str, path: bytes, served: Process, certificate: tuple[Path, Path]
+) -> None:
+    """And nothing is read of their body: the connection is closed where there is more of it."""
+    rest, expected = REFUSED[name]
+    with connected(served, certificate[0]) as line:
+        line.sendall(path + rest)
+        answer = line.recv(1000) if name == "two tokens" else until_closed(line)
+        assert status(answer) == expected
+
+
+def test_the_service_says_nothing_of_its_adapters_to_nobody(served: Process, certificate: tuple[Path, Path]) -> None:
+    with connected(served, certificate[0]) as line:
+        line.sendall(HEALTH.replace(b"x\r\n", b"x\r\nConnection: close\r\n"))
+        assert until_closed(line).endswith(b'{"status":"ok","protocol":1}')
+
+
+def test_a_silent_connection_does_not_hold_up_the_end(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    """Nor does one that takes nothing, nor half a head behind a whole request."""
+    folder = tmp_path / "adapters"
+    build(folder, layers=LAYERS[:1])
+    files = "--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1])
+    process = Process(folder, "--idle", "1000", *files)
+    with closing(process), connected(process, certificate[0]) as line:
+        line.sendall(HEALTH)
+        assert status(line.recv(1000)) == 200
+        # far more than the 30 s after which it is killed
+        assert process.stop() == 0
+
+
+def test_files_are_allowed_for_all_connections(tmp_path: Path) -> None:
+    """Also where the limit that holds is lower, and may be raised."""
+    folder, (soft, hard) = tmp_path / "adapters", resource.getrlimit(resource.RLIMIT_NOFILE)
+    build(folder, layers=LAYERS[:1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))
+    try:
+        process = Process(folder, "--connections", "300")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with closing(process):
+        allowed, _ = resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE)
+        assert allowed > 300
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+def test_who_takes_nothing_is_given_up(tls: bool, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    """The system's end of the connection too: there are as many files as before."""
+    folder = tmp_path / "adapters"
+    build(folder, layers=LAYERS[:1])
+    files = ("--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1])) if tls else ()
+    process = Process(folder, "--idle", "0.5", *files)
+    with closing(process):
+        files_of = Path(f"/proc/{process.process.pid}/fd")
+        before, lines = len(list(files_of.iterdir())), list[socket.socket]()
+        for rest in (b"", b"GET /he", b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 2000):
+            line = connected(process, certificate[0])
+            line.sendall(HEALTH + rest)
+            lines.append(line)
+        end = time.monotonic() + 25
+        # the first one has 30 s after its answer
+        while len(list(files_of.iterdir())) > before + 1 and time.monotonic() < end:
+            time.sleep(0.1)
+        assert len(list(files_of.iterdir())) <= before + 1
+        for line in lines:
+            line.close()
