@@ -29,9 +29,7 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
         if options.seed < 0:
             raise Rejected("--seed must not be negative", BAD_ARGUMENT)
         inputs, weights = random_data(module, options.seed)
-        if options.data:
-            for name in read_data(options.data, inputs, weights):
-                print(f"note: {options.data} has no {name}, which stays random", file=sys.stderr)
+        made_up = read_data(options.data, inputs, weights) if options.data else []
         client = Client(module)
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always", BelowPrecision)
@@ -44,6 +42,8 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
         code = f"[{problem.code}]" if isinstance(problem, Rejected) else ""
         print(f"error{code}: {problem}", file=sys.stderr)
         return 2
+    if made_up:
+        print(f"note: {options.data} has no {', '.join(made_up)}: random numbers stand there", file=sys.stderr)
     expected = module.reference(inputs, weights)
     for warning in seen:
         print("warning" + str(warning.message).replace("]", "]:", 1), file=sys.stderr)

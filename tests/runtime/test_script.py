@@ -60,7 +60,10 @@ def test_data_from_a_file(module: Module, tmp_path: Path, capsys: pytest.Capture
     inputs, weights = random_data(program, 5)
     np.savez(data, **inputs, **{**weights, "scale": np.array(0.5)})
     assert main(module, ["--data", str(data)]) == 0
-    capsys.readouterr()
+    assert "random" not in capsys.readouterr().err
+    np.savez(data, x=inputs["x"], B=weights["B"])
+    assert main(module, ["--data", str(data)]) == 0
+    assert capsys.readouterr().err == f"note: {data} has no A, scale: random numbers stand there\n"
 
     def refused(message: str, *arguments: str, code: str = "SL523") -> None:
         assert main(module, list(arguments)) == 2
