@@ -186,9 +186,11 @@ def upload(url: str, token: str, session: str, file: str, part: str) -> None:
         state = http.get(f"/v1/sessions/{session}").json()
         while not state["ready"]:
             at = state["received"]
-            answer = http.put(
-                f"/v1/sessions/{session}/keys", params={"offset": at}, content=_slowly(keys[at : at + int(part)])
-            )
+            data = keys[at : at + int(part)]
+            # the service takes no bodies of unknown length
+            length = {"Content-Length": str(len(data))}
+            path = f"/v1/sessions/{session}/keys"
+            answer = http.put(path, params={"offset": at}, content=_slowly(data), headers=length)
             state = answer.json() if answer.status_code == 200 else http.get(f"/v1/sessions/{session}").json()
 
 
