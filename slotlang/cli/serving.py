@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -107,6 +108,10 @@ def serve(
         from slotlang.service.serving import Address
         from slotlang.service.serving import serve as serve_folder
 
+        numbers = {"rate": rate, "token-rate": token_rate, "wait": wait, "idle": idle}
+        for name, number in {**numbers, "lifetime": lifetime, "window": window}.items():
+            if not math.isfinite(number):
+                raise error("SL005", f"--{name} is a finite number, not {number}")
         limits = Limits(
             body=_size("--max-body", max_body),
             keys=_size("--max-keys", max_keys),

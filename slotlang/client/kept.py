@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from slotlang.files import read_regular, write_whole
+from slotlang.diagnostics import error
+from slotlang.files import read_regular, reason_of, write_whole
 from slotlang.service.protocol import SESSION_ID
 
 _MOST = 64
@@ -69,18 +70,25 @@ def forget(secret: Path, session: str) -> None:
 
 @asynccontextmanager
 async def alone(secret: Path | None) -> AsyncIterator[None]:
-    """One at a time, of all processes that have the secret key's file, where the system has locks."""
-    handle = -1
-    if secret is not None:
-        with suppress(ImportError, OSError):
-            from fcntl import LOCK_EX, LOCK_NB, flock
-
-            _beside(secret).mkdir(mode=0o700, exist_ok=True)
-            handle = os.open(_beside(secret) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if handle < 0:
+    """One at a time, of all processes that have the secret key's file, where the system has locks. Raises ``SlotError``
+    SL582 where nothing can be written down beside the file: nobody would know which sessions a rotation has to end."""
+    if secret is None:
         yield
         return
+    folder = _beside(secret)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        hint = "move away what stands there, or take a key's file in a folder that you may write to"
+        message = f"sessions can't be written down: {reason_of(problem)}"
+        raise error("SL582", message, file=str(folder), hint=hint) from None
     with os.fdopen(handle):
+        try:
+            from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+        except ImportError:
+            yield
+            return
         while True:
             try:
                 flock(handle, LOCK_EX | LOCK_NB)
@@ -89,4 +97,9 @@ async def alone(secret: Path | None) -> AsyncIterator[None]:
                 await asyncio.sleep(_LOOK)
             except OSError:
                 break
-        yield
+        try:
+            yield
+        finally:
+            # a process that was forked meanwhile has the file open, too
+            with suppress(OSError):
+                flock(handle, LOCK_UN)

@@ -77,7 +77,7 @@ class _Line:
 
     def send(self, head: bytes, body: bytes) -> None:
         """Send a request. What refuses it may close the connection before all was sent: its answer is there then."""
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, ssl.SSLError):
             if isinstance(self.socket, ssl.SSLSocket) or not hasattr(self.socket, "sendmsg"):
                 self.socket.sendall(head)
                 self.socket.sendall(body)

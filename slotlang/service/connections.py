@@ -39,10 +39,11 @@ def line_of(scope: Mapping[str, Any]) -> Line:
 
 class Connections:
     """At most ``most`` connections, of which a tenant has half for its requests. Each is known by the transport of its
-    socket."""
+    socket. ``stopping``: those that are without a request end."""
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.stopping = False
         # the longest without a request first
         self._idle: dict[asyncio.Transport, None] = {}
         self._busy: dict[asyncio.Transport, str] = {}
@@ -64,6 +65,8 @@ class Connections:
 
     def begun(self, transport: asyncio.Transport, tenant: str) -> None:
         """A request of a tenant is under way. Raises Refusal SL575 where the tenant has too many."""
+        # of an answer before it that is being taken
+        self.answered(transport)
         if self._of[tenant] >= max(1, self.most // 2):
             raise Refusal(BUSY, "these are too many requests at once", hint="try again", retry_after=1.0)
         if transport in self._idle:

@@ -26,7 +26,8 @@ _HEAD, _HEAD_ENDS = 1 << 14, re.compile(rb"\n\r?\n")
 _TAKEN = 0.005
 """Seconds after which somebody looks whether an answer was taken."""
 _SOON = 0.1
-"""Seconds after which whoever waits for a body is told that some of it came: time limits are for pieces that don't."""
+"""Seconds after which whoever waits for a body is told that some of it came: time limits are for pieces that don't.
+And after which it is looked again whether an answer that is complete was taken."""
 
 
 class _Incoming(h11.Connection):
@@ -114,6 +115,7 @@ class HTTP(H11Protocol):
     below: asyncio.Transport | None = None
     _head: asyncio.TimerHandle | None = None
     _look: asyncio.TimerHandle | None = None
+    _place: asyncio.TimerHandle | None = None
     gathering: _Gathering | None = None
     _lost = False
 
@@ -128,6 +130,8 @@ class HTTP(H11Protocol):
             self.all.opened(transport)
         self.flow = _Flow(self)
         self._await_head()
+        if self.all.stopping:
+            self.shutdown()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -138,7 +142,7 @@ class HTTP(H11Protocol):
         super().handle_events()
         if self.cycle is not before:
             # a request's head has come: nobody has begun with it, and who sends it has the answer before
-            self.gathering, self._look = None, _off(self._look)
+            self.gathering, self._look, self._place = None, _off(self._look), _off(self._place)
             self.cycle.scope["state"][LINE] = self
 
     def send_400_response(self, msg: str) -> None:
@@ -150,13 +154,17 @@ class HTTP(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        self.all.answered(self.socket)
+        self._answered()
         # before the next request begins, which may have come with this one
         self._watch()
         super().on_response_complete()
         if self.conn.trailing_data[0]:
             # and of whose head a part may be there
             self._await_head()
+        if self.all.stopping and self.cycle.response_complete:
+            if not self.transport.is_closing():
+                self.transport.close()
+            self._look = _off(self._look) or self.loop.call_later(_SOON, self._watch)
 
     def shutdown(self) -> None:
         if (self.cycle is None or self.cycle.response_complete) and not self.unsent:
@@ -168,7 +176,7 @@ class HTTP(H11Protocol):
         self._lost = True
         self.all.closed(self.socket)
         super().connection_lost(exc)
-        self._head, self._look = _off(self._head), _off(self._look)
+        self._head, self._look, self._place = _off(self._head), _off(self._look), _off(self._place)
 
     # Of a connection
 
@@ -180,7 +188,14 @@ class HTTP(H11Protocol):
     @property
     def unsent(self) -> int:
         """Bytes that the system has not taken from this process."""
-        size, below = self.transport.get_write_buffer_size(), self.socket
+        if self._lost:
+            return 0
+        below = self.socket
+        try:
+            size = self.transport.get_write_buffer_size()
+        except AttributeError:
+            # TLS of asyncio that was closed twice has forgotten what it had
+            size = 0
         return size if below is self.transport else size + below.get_write_buffer_size()
 
     def _await_head(self) -> None:
@@ -189,6 +204,14 @@ class HTTP(H11Protocol):
             self._head = _off(self._head)
         elif self._head is None:
             self._head = self.loop.call_later(self.idle, self._give_up)
+
+    def _answered(self) -> None:
+        """The connection may give way to others: its answer was taken, but for what the system holds."""
+        if self.unsent:
+            self._place = self.loop.call_later(_SOON, self._answered)
+        else:
+            self._place = None
+            self.all.answered(self.socket)
 
     def _give_up(self) -> None:
         self.transport.close()

@@ -104,9 +104,9 @@ _TURN = 0.0002
 class _Server(uvicorn.Server):
     """Says when it is ready, and ends without ending the process: what it stands in has files to close."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._connections, self._ready = connections, ready
         self.interrupted = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -131,6 +131,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End connections, those too whose handshake ends or whose request is answered from now on."""
+        self._connections.stopping = True
+        await super().shutdown(sockets)
 
 
 def serve(
@@ -172,7 +177,7 @@ def serve(
             timeout_graceful_shutdown=address.stopping,
         )
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        server = _Server(config, lambda: ready(address.url(port), service))
+        server = _Server(config, service.connections, lambda: ready(address.url(port), service))
         server.config.load()
         _run(server, service, listening)
         return server.interrupted

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,6 +21,7 @@ from served import LAYERS, D, Process, build, update_of
 
 from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.connection import Connection
+from slotlang.client.kept import alone
 from slotlang.diagnostics import SlotError
 
 X = np.random.default_rng(7).standard_normal((2, D))
@@ -368,3 +372,44 @@ def test_a_key_of_a_later_version_is_taken_by_who_knows_the_earlier_one(
         session.adapter()
         load(service, "later", precision=1e-3)
         assert right(other) and right(session)
+
+
+# What stands beside a file
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_forked_within_a_rotation_holds_up_no_other(tmp_path: Path) -> None:
+    async def held() -> int:
+        async with alone(tmp_path / "secret"):
+            child = os.fork()
+            if not child:
+                time.sleep(60)
+                os._exit(0)
+            return child
+
+    async def again() -> None:
+        async with asyncio.timeout(30), alone(tmp_path / "secret"):
+            pass
+
+    child = asyncio.run(held())
+    try:
+        asyncio.run(again())
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_rotation_whose_sessions_can_not_be_written_down_is_refused(
+    service: Process, token: str, tmp_path: Path
+) -> None:
+    """It would leave those of the old key, and nobody would know."""
+    file = tmp_path / "secret"
+    (tmp_path / "secret.sessions").write_text("of somebody else")
+    with Session(service.url, token, model="one", secret=file) as session:
+        assert right(session)
+        before = file.read_bytes()
+        with pytest.raises(SlotError, match="SL582: sessions can't be written down"):
+            session.rotate()
+        assert file.read_bytes() == before and len(ids(service, token)) == 1
+        assert right(session)

@@ -119,6 +119,9 @@ def test_the_loopback_alone_without_tls(tmp_path: Path) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.com"):
         ended = slotlang("serve", str(tmp_path), "--host", host)
         assert ended.status == 2 and ended.err.startswith("error[SL563]"), ended.err
+    for option in ("--idle", "--wait", "--rate", "--token-rate", "--lifetime", "--window"):
+        for number in ("nan", "inf"):
+            assert f"{option} is a finite number" in slotlang("serve", str(tmp_path), option, number).err
     half = slotlang("serve", str(tmp_path), "--ssl-certfile", "x.pem")
     assert half.err.startswith("error[SL005]: --ssl-certfile and --ssl-keyfile")
     absent = slotlang("serve", str(tmp_path), "--ssl-certfile", "x.pem", "--ssl-keyfile", "y.pem")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import socket
 import ssl
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 from served import LAYERS, D, Process, build, update_of
 
-from slotlang.client import Session
+from slotlang.client import ServiceProblem, Session
+from slotlang.service.connections import Connections
+from slotlang.service.lines import HTTP
 
 MOST = 6
 EVALUATE = b"POST /v1/sessions/" + b"A" * 22 + b"/evaluate HTTP/1.1\r\nHost: x\r\n"
@@ -197,3 +200,77 @@ def test_who_takes_nothing_is_given_up(tls: bool, certificate: tuple[Path, Path]
         assert len(list(files_of.iterdir())) <= before + 1
         for line in lines:
             line.close()
+
+
+class Transport:
+    """One that holds so many bytes; ``forgetful``: as TLS of asyncio after it was closed twice."""
+
+    def __init__(self, held: int, *, forgetful: bool = False) -> None:
+        self.held, self.forgetful, self.aborted = held, forgetful, False
+
+    def get_write_buffer_size(self) -> int:
+        if self.forgetful:
+            raise AttributeError("'NoneType' object has no attribute '_get_write_buffer_size'")
+        return self.held
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def line_on(above: Transport, below: Transport, all_: Connections) -> HTTP:
+    line = HTTP.__new__(HTTP)
+    line.transport, line.below, line.all = above, below, all_  # type: ignore[assignment]
+    line.loop = asyncio.get_running_loop()
+    return line
+
+
+def test_an_answer_that_is_being_taken_keeps_its_place() -> None:
+    async def whole() -> None:
+        all_, below = Connections(2), Transport(100)
+        line = line_on(below, below, all_)
+        all_.opened(below)  # type: ignore[arg-type]
+        all_.begun(below, "alice")  # type: ignore[arg-type]
+        line._answered()
+        others = [Transport(0) for _ in range(3)]
+        for other in others:
+            all_.opened(other)  # type: ignore[arg-type]
+        assert not below.aborted and [other.aborted for other in others] == [True, True, False]
+        below.held = 0
+        line._answered()
+        all_.opened(Transport(0))  # type: ignore[arg-type]
+        # the longest without a request goes first
+        assert others[-1].aborted and not below.aborted
+        all_.opened(Transport(0))  # type: ignore[arg-type]
+        assert below.aborted
+
+    asyncio.run(whole())
+
+
+def test_the_next_request_on_a_connection_counts_once() -> None:
+    all_, line = Connections(4), Transport(0)
+    all_.opened(line)  # type: ignore[arg-type]
+    for tenant in ("alice", "alice", "alice", "bob"):
+        all_.begun(line, tenant)  # type: ignore[arg-type]
+    assert len(all_) == 1
+    all_.answered(line)  # type: ignore[arg-type]
+    for _ in range(2):
+        all_.opened(other := Transport(0))  # type: ignore[arg-type]
+        all_.begun(other, "alice")  # type: ignore[arg-type]
+
+
+def test_bytes_of_a_connection_that_was_closed_twice() -> None:
+    async def whole() -> int:
+        return line_on(Transport(5, forgetful=True), Transport(7), Connections(2)).unsent
+
+    assert asyncio.run(whole()) == 7
+
+
+def test_a_token_that_was_removed_is_told_whatever_the_body(served: Process, certificate: tuple[Path, Path]) -> None:
+    """The service closes the connection before it has read a large body."""
+    token = served.token("carol")
+    with Session(served.url, token, model="tiny", certificates=certificate[0]) as session:
+        assert serves(session)
+        served.tokens.remove("carol")
+        for tokens in (2, 2000):
+            with pytest.raises(ServiceProblem, match="SL570"):
+                session.update(LAYERS[0], np.ones((tokens, D)))
