@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from repository import ROOT
 
@@ -143,6 +144,13 @@ class Process:
     def token(self, tenant: str, **more: Any) -> str:
         """A new token."""
         return self.tokens.add(tenant, **more)[0]
+
+    def load(self, name: str) -> None:
+        """Serve an adapter of the folder under its name, in its present version."""
+        headers = {"Authorization": f"Bearer {self.token('root', admin=True)}"}
+        wanted, url = {"lora_name": name, "lora_path": name}, f"{self.url}/v1/load_lora_adapter"
+        answer = httpx.post(url, json=wanted, headers=headers, trust_env=False, timeout=30)
+        assert answer.status_code == 200, answer.text
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop it; the exit status."""

@@ -113,7 +113,8 @@ def _other_formats(directory: Path) -> tuple[str, str] | None:
 def read_weights(directory: Path) -> Weights:
     """The tensors of ``adapter_model.safetensors``, or of all its shards. Raises SL501."""
     whole = directory / WEIGHTS_NAME
-    beside = _lying_shards(directory)
+    names = _names(directory)
+    beside = [shard for name in names if (shard := _SHARD.fullmatch(name))]
     if whole.exists():
         found = _read([whole])
         if beside:
@@ -134,7 +135,7 @@ def read_weights(directory: Path) -> Weights:
     if (directory / PICKLE_NAME).exists():
         notes = [f"only {PICKLE_NAME} is there, a pickle, which can run code when it is loaded, so it is not read"]
         raise error("SL501", f"{WEIGHTS_NAME} is missing", notes=notes, hint=_UNPICKLE, file=str(whole))
-    others = sorted(path.name for path in directory.iterdir() if path.suffix in _OF_WEIGHTS)
+    others = [name for name in names if name.endswith(_OF_WEIGHTS)]
     notes = [f"the folder holds {listed(others)}"] if others else []
     hint = f"save the adapter with PEFT's save_pretrained, which writes {WEIGHTS_NAME}"
     raise error(
@@ -146,13 +147,12 @@ def read_weights(directory: Path) -> Weights:
     )
 
 
-def _lying_shards(directory: Path) -> list[re.Match[str]]:
-    """The names in the folder that are those of shards."""
+def _names(directory: Path) -> list[str]:
+    """The names in a folder, sorted; none where it can't be listed."""
     try:
-        names = sorted(path.name for path in directory.iterdir())
+        return sorted(path.name for path in directory.iterdir())
     except OSError:
         return []
-    return [found for name in names if (found := _SHARD.fullmatch(name))]
 
 
 def _shards(directory: Path, index: dict[str, str] | None, beside: list[re.Match[str]]) -> list[Path]:

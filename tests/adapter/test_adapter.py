@@ -720,6 +720,18 @@ def test_other_files_of_weights_are_named(tmp_path: Path) -> None:
     assert found.notes == ("the folder holds weights.safetensors",) and "save_pretrained" in found.hint
 
 
+def test_a_folder_that_can_not_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path, config(), factors("q"))
+
+    def refuse(self: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert list(read_adapter(folder).modules) == ["q"]
+    (folder / "adapter_model.safetensors").unlink()
+    assert refusal("SL501", lambda: read_adapter(folder)).message == "adapter_model.safetensors is missing"
+
+
 @pytest.fixture
 def alarm() -> Iterator[None]:
     """Ends a test that waits for ever."""

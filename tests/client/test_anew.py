@@ -33,11 +33,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     process.close()
 
 
-@pytest.fixture(scope="module")
-def alice(service: Process) -> str:
-    return service.token("alice")
-
-
 def end(service: Process, token: str, name: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     assert httpx.delete(f"{service.url}/v1/sessions/{name}", headers=headers, trust_env=False).status_code == 204

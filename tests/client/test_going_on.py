@@ -41,23 +41,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     process.close()
 
 
-@pytest.fixture(scope="module")
-def alice(service: Process) -> str:
-    return service.token("alice")
-
-
-def load(service: Process, name: str) -> None:
-    headers = {"Authorization": f"Bearer {service.token('root', admin=True)}"}
-    answer = httpx.post(
-        f"{service.url}/v1/load_lora_adapter",
-        json={"lora_name": name, "lora_path": name},
-        headers=headers,
-        trust_env=False,
-        timeout=30,
-    )
-    assert answer.status_code == 200, answer.text
-
-
 def right(y: Any, x: Any = X, seed: int = 0, **more: Any) -> bool:
     """Of an adapter for 1e-3 some updates in a hundred are off by 1e-3 somewhere; those of another one, by 1."""
     return bool(np.abs(y - update_of(LAYERS[0], x, seed, **more)).max() < 1e-2)
@@ -94,12 +77,12 @@ def test_calls_of_many_threads_go_on_with_another_version(
     service: Process, alice: str, version: dict[str, Any]
 ) -> None:
     build(service.folder, "busy")
-    load(service, "busy")
+    service.load("busy")
     with Session(service.url, alice, model="busy") as session, ThreadPoolExecutor(8) as threads:
         session.update(LAYERS[0], X)
         for seed, more in ((1, version), (2, {})):
             build(service.folder, "busy", seed=seed, **more)
-            load(service, "busy")
+            service.load("busy")
             for y in threads.map(lambda n: session.update(LAYERS[0], X[: 1 + n % 3]), range(8)):
                 assert right(y, X[: len(y)], seed)
 
@@ -250,11 +233,11 @@ def test_calls_of_one_upload_take_the_rotated_key(service: Process, alice: str) 
 
 def test_a_key_that_was_given_is_replaced_by_rotate_alone(service: Process, alice: str) -> None:
     build(service.folder, "given")
-    load(service, "given")
+    service.load("given")
     with Session(service.url, alice, model="given") as session:
         secret = SecretKey(session.adapter().ring)
     build(service.folder, "given", precision=1e-3)
-    load(service, "given")
+    service.load("given")
     with Session(service.url, alice, model="given", secret=secret) as session:
         for _ in range(2):
             with pytest.raises(ServiceProblem, match="SL544"):
@@ -263,13 +246,13 @@ def test_a_key_that_was_given_is_replaced_by_rotate_alone(service: Process, alic
         assert right(session.update(LAYERS[0], X[:1]), X[:1])
         # what rotate makes is the session's own
         build(service.folder, "given", seed=1)
-        load(service, "given")
+        service.load("given")
         assert right(session.update(LAYERS[0], X[:1]), X[:1], 1)
         session.rotate()
     with Session(service.url, alice, model="given", secret=secret) as session:
         session.rotate()
         build(service.folder, "given", seed=2, precision=1e-3)
-        load(service, "given")
+        service.load("given")
         assert right(session.update(LAYERS[0], X[:1]), X[:1], 2)
 
 

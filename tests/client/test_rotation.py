@@ -52,10 +52,7 @@ def ids(service: Process, token: str) -> list[str]:
 
 def load(service: Process, name: str, **more: Any) -> None:
     build(service.folder, name, **more)
-    headers = {"Authorization": f"Bearer {service.token('root', admin=True)}"}
-    wanted = {"lora_name": name, "lora_path": name}
-    url = f"{service.url}/v1/load_lora_adapter"
-    assert httpx.post(url, json=wanted, headers=headers, trust_env=False, timeout=30).status_code == 200
+    service.load(name)
 
 
 def right(session: Session) -> bool:

@@ -93,11 +93,10 @@ def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
         sample = samples.get(group.input)
         for found, module in zip(largest, group.modules, strict=True):
             up, down = _met(module, sample)
-            why = beyond(module, sample)
-            if why is not None:
+            rows = largest_rows(up, down)
+            if why := beyond(module, rows):
                 # activations have made the weights so
                 raise error(why.code, f"{module.name} can't be built: {why.reason}", hint=why.hint)
-            rows = [float(np.sqrt((side**2).sum(axis=1)).max()) for side in (up, down)]
             found.a, found.b = max(found.a, rows[0]), max(found.b, rows[1])
             found.scale = max(found.scale, abs(module.scaling))
             size = float(np.sqrt(np.mean(up**2))) * abs(module.scaling)
@@ -122,13 +121,18 @@ def sizes_of(groups: Sequence[Group], samples: Samples | None = None) -> Sizes:
     return Sizes(bounds, DataPowers(weights if whole else {}, inputs if whole and given and inputs["x"].any() else {}))
 
 
-def beyond(module: LoraModule, sample: Sample | None = None) -> Obstacle | None:
-    """Why the weights of a module can't be encrypted: rows or a scaling beyond what bounds hold; zero is not."""
-    rows = [float(np.sqrt((side**2).sum(axis=1)).max()) for side in _met(module, sample)]
+def largest_rows(up: Array, down: Array) -> list[float]:
+    """The largest norm of a row of A and of B."""
+    return [float(np.sqrt((side**2).sum(axis=1)).max()) for side in (up, down)]
+
+
+def beyond(module: LoraModule, rows: Sequence[float]) -> Obstacle | None:
+    """Why a module can't be encrypted: its scaling, or its ``largest_rows``, are beyond what bounds hold. Zero is not
+    beyond them."""
     # half of it, as bounds are rounded up
     least, most = 2.0**-MAX_LIMIT_BITS, 2.0 ** (MAX_LIMIT_BITS - 1)
     between = f"between 2^-{MAX_LIMIT_BITS} and 2^{MAX_LIMIT_BITS - 1} are encrypted"
-    for what, sizes in (("rows of norm", rows), ("a scaling of", [abs(module.scaling)])):
+    for what, sizes in (("rows of norm", rows), ("a scaling of", (abs(module.scaling),))):
         for size in sizes:
             if size and not least < size < most:
                 hint = "mend the adapter, or leave the module out (--module names those that are built)"

@@ -18,8 +18,8 @@ from slotlang.adapter.adapter import Adapter, LoraModule, Unusable, read_adapter
 from slotlang.adapter.building.choose import FEWER, Choice, choices
 from slotlang.adapter.building.layout import GroupShape
 from slotlang.adapter.building.shared import Group, groups
-from slotlang.adapter.building.sizes import Sample, Samples, beyond
-from slotlang.adapter.config import CONFIG_NAME, Obstacle
+from slotlang.adapter.building.sizes import Sample, Samples, balanced, beyond, largest_rows
+from slotlang.adapter.config import CONFIG_NAME
 from slotlang.adapter.messages import listed, plain, shown, size_text
 from slotlang.adapter.values import hash_arrays
 from slotlang.cost.profile import Profile
@@ -165,11 +165,11 @@ def _chosen(adapter: Adapter, names: Sequence[str]) -> tuple[list[LoraModule], S
     if names:
         found = {module.name: module for module in map(adapter.module, names)}
         for module in found.values():
-            if why := beyond(module):
-                raise _unusable(adapter, module, why).refusal()
+            if unusable := _beyond(adapter, module):
+                raise unusable.refusal()
         return [adapter.modules[name] for name in adapter.modules if name in found], ()
-    refused = {name: why for name, module in adapter.modules.items() if (why := beyond(module))}
-    skipped = [*adapter.unusable, *(_unusable(adapter, adapter.modules[name], why) for name, why in refused.items())]
+    refused = {name: unusable for name, module in adapter.modules.items() if (unusable := _beyond(adapter, module))}
+    skipped = [*adapter.unusable, *refused.values()]
     if len(refused) == len(adapter.modules):
         reasons = {f"{plain(u.name)}: {u.obstacle.reason}": None for u in skipped}
         message = "no module of this adapter can be built"
@@ -180,7 +180,11 @@ def _chosen(adapter: Adapter, names: Sequence[str]) -> tuple[list[LoraModule], S
     return [module for name, module in adapter.modules.items() if name not in refused], skipped
 
 
-def _unusable(adapter: Adapter, module: LoraModule, why: Obstacle) -> Unusable:
+def _beyond(adapter: Adapter, module: LoraModule) -> Unusable | None:
+    """A module that can't be encrypted."""
+    why = beyond(module, largest_rows(*balanced(module)))
+    if why is None:
+        return None
     shapes = f"lora_A {size_text(module.down.shape)}, lora_B {size_text(module.up.shape)}"
     return Unusable(module.name, why, shapes, str(adapter.path))
 
