@@ -28,6 +28,9 @@ _SECRET = bytes.fromhex(
     "2b16be587d47a1fc8ff8b8d17ad031ce45cb3a8f95160428afd7fbcabb4b407e"
 )
 _SECRET_BYTES = np.frombuffer(_SECRET, np.uint8)
+_SECRET_ADDRESS = _SECRET_BYTES.ctypes.data
+_LOW, _HIGH = (np.frombuffer(_SECRET, "<u8", 8, at).tolist() for at in (11, len(_SECRET) - 64 - 11))
+"""Words of the secret that the two halves are merged with."""
 _PRIME32 = 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D
 _PRIME64 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
 _START = _PRIME32[2], *_PRIME64[:4], _PRIME32[1], _PRIME64[4], _PRIME32[0]
@@ -48,18 +51,18 @@ def checksum(data: bytes | memoryview) -> bytes:
     if compiled is None:
         total = _accumulated(given, total)
     else:
-        compiled.accumulated(given.ctypes.data, size, _SECRET_BYTES.ctypes.data, total.ctypes.data)
+        compiled.accumulated(given.ctypes.data, size, _SECRET_ADDRESS, total.ctypes.data)
     words = total.tolist()
-    low = _merged(words, 11, size * _PRIME64[0] & _WORD)
-    high = _merged(words, len(_SECRET) - _STRIPE - 11, ~(size * _PRIME64[1]) & _WORD)
+    low = _merged(words, _LOW, size * _PRIME64[0] & _WORD)
+    high = _merged(words, _HIGH, ~(size * _PRIME64[1]) & _WORD)
     return (high << 64 | low).to_bytes(SIZE, "big")
 
 
-def _merged(words: list[int], at: int, start: int) -> int:
+def _merged(words: list[int], secret: list[int], start: int) -> int:
     total = start
     for n in range(0, 8, 2):
-        x, y = (words[n + k] ^ int.from_bytes(_SECRET[at + 8 * (n + k) :][:8], "little") for k in (0, 1))
-        total += (x * y >> 64) ^ (x * y & _WORD)
+        product = (words[n] ^ secret[n]) * (words[n + 1] ^ secret[n + 1])
+        total += product >> 64 ^ product & _WORD
     total &= _WORD
     total = (total ^ total >> 37) * _MULTIPLIER & _WORD
     return total ^ total >> 32

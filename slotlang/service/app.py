@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
@@ -16,8 +17,8 @@ from slotlang import __version__
 from slotlang.service import messages as m
 from slotlang.service.adapters import Adapter
 from slotlang.service.connections import line_of
-from slotlang.service.evaluating import PATH, caller, tenant_of
-from slotlang.service.gate import Gate, Receive, Send, response_of
+from slotlang.service.evaluating import PATH, admit, tenant_of
+from slotlang.service.gate import HEALTH, Gate, Receive, Send, response_of
 from slotlang.service.problems import MALFORMED, MISSING, NO_TOKEN, TOO_LARGE, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, KEY_HEADER, VERSION
 from slotlang.service.room import Taken
@@ -39,13 +40,12 @@ Served = Annotated[Service, Depends(_service)]
 
 
 async def _tenant(
-    service: Served,
     request: Request,
-    # for the description alone: of two tokens it takes the first
+    # both for the description alone: the request was admitted
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     protocol: Annotated[str | None, Header(alias=HEADER, description="The protocol's version, 1")] = None,
 ) -> Tenant:
-    return caller(service, request.scope, protocol)
+    return tenant_of(request.scope)
 
 
 Caller = Annotated[Tenant, Depends(_tenant)]
@@ -64,7 +64,7 @@ _OCTETS: dict[str, Any] = {"content": {BINARY: {"schema": {"type": "string", "fo
 _BODY: dict[str, Any] = {"requestBody": {"required": True, **_OCTETS}}
 
 
-@router.get("/health")
+@router.get(HEALTH)
 async def health() -> m.Health:
     """Whether the service answers."""
     return m.Health(protocol=VERSION)
@@ -234,13 +234,14 @@ def create_app(service: Service) -> FastAPI:
         title="slotlang",
         version=__version__,
         summary="Encrypted LoRA updates",
+        # pages that load scripts from elsewhere
+        docs_url=None,
+        redoc_url=None,
         exception_handlers={RequestValidationError: _invalid, HTTPException: _http},
     )
     app.state.service = service
     app.include_router(router)
-    app.add_middleware(
-        Gate, limits=service.limits, metrics=service.metrics, known=lambda scope: tenant_of(service, scope)
-    )
+    app.add_middleware(Gate, limits=service.limits, metrics=service.metrics, admit=partial(admit, service))
     return app
 
 

@@ -8,8 +8,12 @@ all places are taken, the connection that has been without one for longest is cl
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import termios
+from array import array
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from slotlang.service.problems import BUSY, Refusal
@@ -30,11 +34,23 @@ class Line(Protocol):
     async def taken(self) -> None:
         """Wait until the client took what it was sent, but for a little, or is gone."""
 
+    def end(self) -> None:
+        """The client gets nothing more."""
+
 
 def line_of(scope: Mapping[str, Any]) -> Line:
     """A request's connection."""
     line: Line = scope["state"][LINE]
     return line
+
+
+def waiting_in(transport: asyncio.Transport) -> int:
+    """Bytes that the system has for the other side, which has not taken them."""
+    found = array("i", [0])
+    # one that is closed has none
+    with suppress(OSError, ValueError):
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, found)
+    return found[0]
 
 
 class Connections:

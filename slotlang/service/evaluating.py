@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from starlette.requests import ClientDisconnect
 
 from slotlang.service.connections import line_of
 from slotlang.service.evaluations import Run
-from slotlang.service.gate import Gate
+from slotlang.service.gate import TENANT, Gate
 from slotlang.service.problems import MALFORMED, NO_TOKEN, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
 from slotlang.service.service import Service
@@ -25,15 +26,12 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/v1/sessions/{session}/evaluate"
 _SESSION = re.compile(PATH.replace("{session}", "([^/]+)"))
-_TENANT = "slotlang.tenant"
 _HEADER, _KEY, _ADAPTER = (name.lower().encode() for name in (HEADER, KEY_HEADER, ADAPTER_HEADER))
 
 
-def tenant_of(service: Service, scope: Mapping[str, Any]) -> Tenant:
-    """Whose token a request has, looked up once. Raises Refusal SL570 and SL572."""
-    if (known := scope["state"].get(_TENANT)) is not None:
-        found: Tenant = known
-        return found
+def admit(service: Service, scope: Mapping[str, Any]) -> None:
+    """Find out whose request this is, by its token, and whether the protocol's version that it says is this one: it is
+    the tenant's now, which counts, and is under way. Raises Refusal SL570, SL572, SL574 and SL575."""
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(given) > 1:
         raise Refusal(MALFORMED, "there is more than one Authorization header")
@@ -44,18 +42,18 @@ def tenant_of(service: Service, scope: Mapping[str, Any]) -> Tenant:
     if tenant is None:
         hint = "it was removed, or is another service's: `slotlang token add FOLDER TENANT` makes one"
         raise Refusal(NO_TOKEN, "this token is not known here", hint=hint)
-    scope["state"][_TENANT] = tenant
-    return tenant
-
-
-def caller(service: Service, scope: Mapping[str, Any], protocol: str | None) -> Tenant:
-    """Whose request this is, by its token and the version of the protocol that it says: it is under way now. Raises
-    Refusal SL570, SL572, SL574 and SL575."""
-    tenant = tenant_of(service, scope)
-    if protocol is not None and protocol != str(VERSION):
-        raise Refusal(MALFORMED, f"this service speaks version {VERSION} of the protocol, not {protocol!r:.20}")
+    scope["state"][TENANT] = tenant
+    for name, value in scope["headers"]:
+        if name == _HEADER and value != b"%d" % VERSION:
+            spoken = value.decode("latin-1")
+            raise Refusal(MALFORMED, f"this service speaks version {VERSION} of the protocol, not {spoken!r:.20}")
     service.request_rate.take(tenant.name, 1, "requests")
     line_of(scope).begun(tenant.name)
+
+
+def tenant_of(scope: Mapping[str, Any]) -> Tenant:
+    """Whose request it is that was admitted."""
+    tenant: Tenant = scope["state"][TENANT]
     return tenant
 
 
@@ -72,7 +70,7 @@ class Evaluating:
 
     def __init__(self, service: Service, app: App) -> None:
         self.service, self.app = service, app
-        self._gate = Gate(self._evaluate, service.limits, service.metrics, lambda scope: tenant_of(service, scope))
+        self._gate = Gate(self._evaluate, service.limits, service.metrics, partial(admit, service))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -88,7 +86,7 @@ class Evaluating:
         # its path, without names, for metrics
         scope["route"] = self
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        tenant = caller(self.service, scope, headers.get(_HEADER))
+        tenant = tenant_of(scope)
         key = headers.get(_KEY, "")
         if not IDEMPOTENCY_KEY.fullmatch(key):
             raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")

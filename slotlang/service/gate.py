@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
+from slotlang.service.connections import line_of
 from slotlang.service.limits import Limits
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import BUSY, FAILED, MALFORMED, TOO_LARGE, Refusal, refusal
@@ -29,8 +30,10 @@ _JSON_BODY = 1 << 16
 """Bytes of a body that is JSON."""
 _DRAINED, _DRAINING = 8 << 20, 2.0
 """Bytes and seconds of a refused body that are read and thrown away, so that whoever sends it reads the answer."""
-_UNREAD = (401, 411)
-"""Statuses with which a body is refused of which nothing is read: nobody knows whose it is, or how long."""
+HEALTH = "/health"
+"""What is answered to everybody."""
+TENANT = "slotlang.tenant"
+"""Whose request it is, in its state, as soon as that is known."""
 
 
 class Late(Exception):
@@ -38,17 +41,18 @@ class Late(Exception):
 
 
 class Gate:
-    """ASGI around an application. ``known`` raises Refusal for a request of nobody who is known: of such a request no
-    body is read."""
+    """ASGI around an application. ``admit`` raises Refusal for a request of nobody who is known, and notes the
+    ``TENANT`` of others. Of a request without one no body is read, and its connection ends with the answer: strangers
+    pay for a new one each time."""
 
     def __init__(
         self,
         app: App,
         limits: Limits,
         metrics: Metrics,
-        known: Callable[[MutableMapping[str, Any]], object],
+        admit: Callable[[MutableMapping[str, Any]], object],
     ) -> None:
-        self.app, self.limits, self.metrics, self.known = app, limits, metrics, known
+        self.app, self.limits, self.metrics, self.admit = app, limits, metrics, admit
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -57,28 +61,28 @@ class Gate:
             return
         body, answer = _Body(scope, receive, self), _Answer(scope, send, self)
         try:
-            body.check_head()
-            if body.unread:
-                self.known(scope)
-                body.check_size()
-            await self.app(scope, body.receive, answer.send)
+            try:
+                body.check_head()
+                if scope["path"] != HEALTH or body.unread:
+                    self.admit(scope)
+                    body.check_size()
+                await self.app(scope, body.receive, answer.send)
+            except (ClientDisconnect, Late):
+                raise
+            except Exception as problem:
+                told = refusal(problem)
+                if told.code == FAILED:
+                    _LOG.error("a request failed", exc_info=problem)
+                if answer.begun:
+                    raise
+                if TENANT in scope["state"]:
+                    await body.drain()
+                answer.last = body.unread
+                await response_of(told)(scope, receive, answer.send)
         except (ClientDisconnect, Late):
             _LOG.info("a client went away")
-            if answer.begun:
-                # what was begun can't be ended well: uvicorn closes the connection
-                raise
-        except Exception as problem:
-            told = refusal(problem)
-            if told.code == FAILED:
-                _LOG.error("a request failed", exc_info=problem)
-            if answer.begun:
-                raise
-            response = response_of(told)
-            if told.status not in _UNREAD:
-                await body.drain()
-            if body.unread:
-                response.headers["Connection"] = "close"
-            await response(scope, receive, answer.send)
+            # what was begun can't be ended well
+            line_of(scope).end()
 
 
 def response_of(told: Refusal) -> JSONResponse:
@@ -157,9 +161,11 @@ class _Body:
 
 
 class _Answer:
+    """``last``: of its connection, of whose request a body is left that nobody reads."""
+
     def __init__(self, scope: MutableMapping[str, Any], send: Send, gate: Gate) -> None:
         self._scope, self._send, self._gate = scope, send, gate
-        self.begun = False
+        self.begun = self.last = False
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer."""
@@ -167,6 +173,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.begun = True
             headers = [(HEADER.lower().encode(), str(VERSION).encode()), (b"cache-control", b"no-store")]
+            if self.last or TENANT not in self._scope["state"]:
+                headers.append((b"connection", b"close"))
             message["headers"] = [*message.get("headers", []), *headers]
             # the route's own path, in which no name stands
             route = str(getattr(self._scope.get("route"), "path", "none"))

@@ -2,27 +2,36 @@
 others with many small parts: what is read at once has one head of bounded size, and no body in chunks.
 
 Bodies of evaluations, once they are wanted, are gathered before whoever reads them is woken: uvicorn stops reading at
-every 64 kB until then, which takes as long as the evaluation of a small module.
+every 64 kB until then, which takes as long as the evaluation of a small module. And bodies go past h11, which copies
+them three times: it is told how much of them came.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from contextlib import suppress
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from slotlang.service.connections import LINE, Connections
-from slotlang.service.gate import Late
+from slotlang.service.connections import LINE, Connections, waiting_in
+from slotlang.service.gate import Late, response_of
+from slotlang.service.problems import MALFORMED, Refusal
+from slotlang.service.protocol import HEADER, VERSION
+
+_LOG = logging.getLogger("slotlang.service.http")
+_LOG.setLevel(logging.ERROR)
 
 _GATHERED = 1 << 22
 """Bytes of a body that are gathered, at most, before whoever reads them is woken."""
-_HEAD, _HEAD_ENDS = 1 << 14, re.compile(rb"\n\r?\n")
-"""Bytes of a request's head, and where it ends."""
+_HEAD, _LINES, _HEAD_ENDS = 1 << 14, 100, re.compile(rb"\n\r?\n")
+"""Bytes and lines of a request's head, and where it ends."""
+_NO_MORE = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
+"""States of a client that sends no further request."""
 _TAKEN = 0.005
 """Seconds after which somebody looks whether an answer was taken."""
 _SOON = 0.1
@@ -36,16 +45,21 @@ class _Incoming(h11.Connection):
     refused by its head (``gate``). One that has a length, too, is none."""
 
     _in_chunks = False
+    status = 400
+    """With which what is no request is refused."""
 
     def next_event(self) -> Any:
         """The next event. Raises ``h11.RemoteProtocolError``."""
-        if self._in_chunks:
+        if self._in_chunks or self.their_state in _NO_MORE:
+            # behind the last request of a connection nothing is looked at
             return h11.PAUSED
         if self.their_state is h11.IDLE:
             # h11's own limit is for heads that have not ended
             here, _ = self.trailing_data
-            if len(here) > _HEAD and _HEAD_ENDS.search(here, 0, _HEAD) is None:
-                raise h11.RemoteProtocolError("this head is too long", error_status_hint=431)
+            end = _HEAD_ENDS.search(here, 0, _HEAD)
+            if len(here) > _HEAD if end is None else here.count(b"\n", 0, end.end()) > _LINES:
+                self.status = 431
+                raise h11.RemoteProtocolError("this head is too long")
         event = super().next_event()
         if isinstance(event, h11.Request):
             names = {name for name, _ in event.headers}
@@ -53,6 +67,15 @@ class _Incoming(h11.Connection):
             if self._in_chunks and b"content-length" in names:
                 raise h11.RemoteProtocolError("a body has a length or comes in chunks")
         return event
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come of a body whose length is known, where h11 tells."""
+        return getattr(self._reader, "_remaining", 0) if self.their_state is h11.SEND_BODY else 0
+
+    def passed(self, size: int) -> None:
+        """So many of them came and were not ``receive_data``'s."""
+        self._reader._remaining -= size  # type: ignore[union-attr]
 
 
 class _Flow(FlowControl):
@@ -64,12 +87,11 @@ class _Flow(FlowControl):
         self._of = of
 
     async def drain(self) -> None:
-        left = self._of.unsent + 1
+        left = self._of.untaken + 1
         while self.write_paused:
-            if self._of.unsent >= left:
-                self._of.socket.abort()
+            if self._of.untaken >= left:
                 raise Late
-            left = self._of.unsent
+            left = self._of.untaken
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._of.idle):
                     await super().drain()
@@ -82,16 +104,16 @@ class _Flow(FlowControl):
 class _Gathering(asyncio.Event):
     """Set when a request's body is whole, or so large that it is taken in parts, or else soon after some of it came."""
 
-    def __init__(self, cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, of: HTTP) -> None:
         super().__init__()
-        self._cycle, self._loop = cycle, loop
+        self._of, self._cycle, self._loop = of, of.cycle, of.loop
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def enough(self) -> bool:
         """Whether nothing is gained by reading more first."""
         of = self._cycle
-        return not of.more_body or of.disconnected or of.response_complete or len(of.body) >= _GATHERED
+        return not of.more_body or of.disconnected or of.response_complete or self._of.held >= _GATHERED
 
     def set(self) -> None:
         if self.enough:
@@ -103,6 +125,7 @@ class _Gathering(asyncio.Event):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._of.give()
         super().set()
 
 
@@ -121,7 +144,10 @@ class HTTP(H11Protocol):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.conn = _Incoming(h11.SERVER, _HEAD)
+        self.conn: _Incoming = _Incoming(h11.SERVER, _HEAD)
+        # it would warn of what strangers send
+        self.logger = _LOG
+        self._pieces, self._held = list[bytes](), 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -134,19 +160,58 @@ class HTTP(H11Protocol):
             self.shutdown()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self.conn.their_state is h11.IDLE and (head := _HEAD_ENDS.search(data, 0, _HEAD)) is not None:
+            super().data_received(data[: head.end()])
+            data = data[head.end() :]
+        if left := min(len(data), self.conn.left):
+            self._unset_keepalive_if_required()
+            self._body_received(data[:left])
+            data = data[left:]
+        if data:
+            super().data_received(data)
         self._await_head()
+
+    def _body_received(self, piece: bytes) -> None:
+        """As uvicorn does with what h11 says came of a body."""
+        self.conn.passed(len(piece))
+        if self.conn.our_state is not h11.DONE:
+            self._pieces.append(piece)
+            self._held += len(piece)
+            if self.gathering is None:
+                self.give()
+        if not self.conn.left:
+            # h11 says its end
+            self.handle_events()
+        elif self.conn.our_state is not h11.DONE:
+            if self.held > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            self.cycle.message_event.set()
 
     def handle_events(self) -> None:
         before = self.cycle
         super().handle_events()
         if self.cycle is not before:
             # a request's head has come: nobody has begun with it, and who sends it has the answer before
-            self.gathering, self._look, self._place = None, _off(self._look), _off(self._place)
+            self.gathering, self._place = None, _off(self._place)
+            if not self.unsent:
+                self._look = _off(self._look)
+            self._pieces, self._held = [], 0
             self.cycle.scope["state"][LINE] = self
 
     def send_400_response(self, msg: str) -> None:
-        super().send_400_response(msg)
+        # nothing is under way: what follows a request that is, is not looked at
+        text = "these are not requests of HTTP" if self.conn.status == 400 else "the head of this request is too long"
+        answer = response_of(Refusal(MALFORMED, text, status=self.conn.status))
+        headers = [*answer.raw_headers, (HEADER.encode(), b"%d" % VERSION), (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=self.conn.status, headers=headers),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
         self._watch()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -198,6 +263,11 @@ class HTTP(H11Protocol):
             size = 0
         return size if below is self.transport else size + below.get_write_buffer_size()
 
+    @property
+    def untaken(self) -> int:
+        """Bytes that the client's system has not taken: this process hands over megabytes at a time."""
+        return self.unsent + waiting_in(self.socket)
+
     def _await_head(self) -> None:
         # after an answer uvicorn's own time begins, until the next byte
         if self.cycle is not None and not self.cycle.response_complete:
@@ -220,16 +290,31 @@ class HTTP(H11Protocol):
     def _watch(self, left: int | None = None) -> None:
         """Look whether the client takes what it was sent, and end a connection that was closed when it has: TLS would
         wait for its last word."""
-        self._look, unsent = _off(self._look), self.unsent
-        if not unsent:
+        self._look = _off(self._look)
+        if not self.unsent:
             if self.transport.is_closing():
                 self.socket.abort()
-        elif left is not None and unsent >= left:
+        elif left is not None and self.untaken >= left:
             self.socket.abort()
         else:
-            self._look = self.loop.call_later(self.idle, self._watch, unsent)
+            self._look = self.loop.call_later(self.idle, self._watch, self.untaken)
 
     # Of its request
+
+    @property
+    def held(self) -> int:
+        """Bytes of the request's body that nobody has read."""
+        return len(self.cycle.body) + self._held
+
+    def give(self) -> None:
+        """Whoever reads the body finds all that came of it."""
+        cycle, pieces = self.cycle, self._pieces
+        self._pieces, self._held = [], 0
+        if cycle.body:
+            cycle.body += b"".join(pieces)
+        elif pieces:
+            # as bytes: whoever reads them makes no copy
+            cycle.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)  # type: ignore[assignment]
 
     def begun(self, tenant: str) -> None:
         """As ``Line``."""
@@ -239,7 +324,7 @@ class HTTP(H11Protocol):
         """As ``Line``."""
         cycle = self.cycle
         came = cycle.message_event.is_set()
-        cycle.message_event = self.gathering = _Gathering(cycle, self.loop)
+        cycle.message_event = self.gathering = _Gathering(self)
         if came:
             self.gathering.set()
         if not self.gathering.enough:
@@ -251,6 +336,12 @@ class HTTP(H11Protocol):
         while self.unsent > HIGH_WATER_LIMIT and not self._lost:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
+
+    def end(self) -> None:
+        """As ``Line``."""
+        # uvicorn is not to say so, too
+        self.cycle.disconnected = True
+        self.socket.abort()
 
 
 def _off(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:

@@ -125,11 +125,14 @@ def session_of(served: Process, token: str, certificate: Path) -> str:
 REFUSED = {
     "chunks": (b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2000, 411),
     "chunks and a length": (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2000, 400),
-    "a long head": (b"a:\r\n" * 5000 + b"\r\n", 400),
+    "a long head": (b"a:\r\n" * 5000 + b"\r\n", 431),
+    "a head of many lines": (b"a:\r\n" * 200 + b"\r\n", 431),
+    "no HTTP": (b"\0\r\n\r\n", 400),
     "nobody's body": (b"Content-Length: 60000\r\n\r\nx", 401),
     "nobody's large body": (b"Content-Length: 1000000000\r\n\r\nx", 401),
     "nobody's body, asked for": (b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n", 401),
     "two tokens": (b"Authorization: Bearer x\r\nAuthorization: Bearer y\r\nContent-Length: 0\r\n\r\n", 400),
+    "two tokens and a body": (b"Authorization: Bearer x\r\nAuthorization: Bearer y\r\nContent-Length: 9\r\n\r\n", 400),
 }
 
 
@@ -138,12 +141,14 @@ REFUSED = {
 def test_requests_are_refused_by_their_head(
     name: str, path: bytes, served: Process, certificate: tuple[Path, Path]
 ) -> None:
-    """And nothing is read of their body: the connection is closed where there is more of it."""
+    """And nothing is read of their body: the connection of nobody who is known is closed."""
     rest, expected = REFUSED[name]
     with connected(served, certificate[0]) as line:
         line.sendall(path + rest)
-        answer = line.recv(1000) if name == "two tokens" else until_closed(line)
+        answer = until_closed(line)
         assert status(answer) == expected
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"slotlang-protocol: 1" in head.lower() and b'{"error":{"code":"SL57' in body
 
 
 def test_the_service_says_nothing_of_its_adapters_to_nobody(served: Process, certificate: tuple[Path, Path]) -> None:
