@@ -660,8 +660,8 @@ for more keys ends the longest unused ones: make a new one.""",
 docs/protocol.md has the requests and their bytes, and the service describes itself at /docs and /openapi.json.""",
     "SL573": """A request is too large.
 
-The service bounds the bytes of a body, of a key set, and the tokens of one request (docs/serving.md). Send several
-smaller requests; the client does so by itself for tokens.""",
+The service bounds the bytes of a body, of a key set and of a body with its answer, and the tokens of one request
+(docs/serving.md). Send several smaller requests; the client does so by itself.""",
     "SL574": """A tenant asks for too much.
 
 Requests and tokens are counted over time for each tenant, and so are sessions and bytes of keys. `Retry-After` says

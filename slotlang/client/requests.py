@@ -12,6 +12,7 @@ from slotlang.client.adapter import Adapter, Array, Bytes, Crypto, Group
 from slotlang.client.problems import kept_to_protocol
 from slotlang.client.tokens import Tokens
 from slotlang.service.fields import Wrong
+from slotlang.service.interface import most_bytes
 from slotlang.service.protocol import Item, Ranks, Request, answer_label
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import INPUT_BEYOND_LIMIT, BelowPrecision, Rejected
@@ -21,16 +22,18 @@ Answers: TypeAlias = dict[tuple[int, int], Bytes]
 """Encrypted results by group and batch."""
 
 _REQUEST_BYTES, _REQUEST_TOKENS, _REQUEST_ITEMS = 8 << 20, 1024, 256
-"""Of one request, at most, but for a single item."""
+_ANSWER_BYTES = 32 << 20
+"""Of one request, and of its answer, at most, but for the last item."""
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """An item with the group and the batch that it is about."""
+    """An item with the group and the batch that it is about. ``size``: bytes that its results have, at most."""
 
     group: Group
     batch: int
     item: Item
+    size: int
 
 
 @dataclass
@@ -46,6 +49,7 @@ class _Filling:
         return (
             sum(map(len, self.uploads.values())) >= _REQUEST_BYTES
             or sum(asked.group.tokens for asked in self.asked) >= _REQUEST_TOKENS
+            or sum(asked.size for asked in self.asked) >= _ANSWER_BYTES
             or len(self.asked) >= _REQUEST_ITEMS
         )
 
@@ -124,6 +128,8 @@ class Call:
     def requests(self) -> list[Asking]:
         """Those for all batches and groups, encrypted. Raises Rejected."""
         made, filling = list[Asking](), _Filling()
+        programs = {group.program for groups in self._groups.values() for group in groups}
+        sizes = {program: most_bytes(self.adapter.programs[program]) for program in programs}
         for groups in self._groups.values():
             for batch, x in enumerate(self.tokens.batches(groups[0].tokens)):
                 if filling.full:
@@ -140,7 +146,7 @@ class Call:
                 for group in groups:
                     modules = tuple(name for name in self.names if self.adapter.place(name)[0] is group)
                     item = Item(upload, modules, {name: self.ranks[name] for name in modules if name in self.ranks})
-                    filling.asked.append(_Asked(group, batch, item))
+                    filling.asked.append(_Asked(group, batch, item, sizes[group.program]))
         return [*made, filling.ended(self.adapter)] if filling.asked else made
 
     def updates(self, answers: Answers) -> Updates:

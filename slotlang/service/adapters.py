@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 from slotlang.diagnostics import SlotError, error
 from slotlang.service.evaluator import Placed, Station
 from slotlang.service.fields import Wrong
-from slotlang.service.interface import check_update, interface_bytes
+from slotlang.service.interface import check_update, interface_bytes, most_bytes
 from slotlang.service.manifest import FILE, NAME, Group, Manifest
 from slotlang.service.problems import MALFORMED, MISSING, NO_RANKS, OTHER_VERSION, Refusal
 from slotlang.service.programs import MOST_BYTES, checked_bytes
@@ -91,17 +90,10 @@ class Adapter:
         _learn(self._encoding, group.program, seconds)
 
     def expected_bytes(self, group: Group) -> int:
-        """Bytes that the results of an evaluation are expected to have: as the last ones of its program had, and before
-        there were any, no more than they can have."""
+        """Bytes that the results of an evaluation have, at most."""
         if group.program not in self._bytes:
-            module = self.programs[group.program]
-            p, outputs = module.parameters, sum(math.prod(output.shape) for output in module.outputs)
-            self._bytes[group.program] = outputs * 2 * p.degree * 8 * len(p.prime_bits)
+            self._bytes[group.program] = most_bytes(self.programs[group.program])
         return self._bytes[group.program]
-
-    def gave(self, group: Group, size: int) -> None:
-        """Learn how many bytes the results of an evaluation have."""
-        self._bytes[group.program] = size
 
     def program(self, group: Group) -> Placed:
         """The file of a group's program."""

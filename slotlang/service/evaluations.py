@@ -34,6 +34,8 @@ Result = TypeVar("Result")
 
 _SMALL = 1 << 20
 """Bytes of a body that are looked through at once: less time than a thread takes to be asked."""
+_SAID = 1 << 9
+"""Bytes that the answer to an item has, at most, beside its results and what the request says of it."""
 
 
 @dataclass(eq=False)
@@ -128,12 +130,18 @@ class Evaluations:
         if (run := self._run(name, digest, room)) is not None:
             return run
         if self.answers.known(name):
+            room.more(self.answers.bytes_of(name))
             stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
         else:
             # as most are: there is nothing to be read
             stored = self.answers.new(name, digest)
         # from here on nothing waits: of two requests with one key, one starts
-        return self._run(name, digest, room) or self._begun(tenant, session, stored, request, room)
+        run = self._run(name, digest, room)
+        if run is None:
+            # what answers say of items is what the request says
+            said = len(body) - sum(map(len, request.uploads.values())) + _SAID * len(request.items)
+            run = self._begun(tenant, session, stored, request, said, room)
+        return run
 
     def _run(self, name: str, digest: str, room: Taken) -> Run | None:
         """The run of a request that is under way; ``room`` is that of one more who waits for it. One whose parts have
@@ -147,7 +155,8 @@ class Evaluations:
             room.more(run.size)
         return run
 
-    def _begun(self, tenant: Tenant, session: Session, stored: Stored, request: Request, room: Taken) -> Run:
+    def _begun(self, tenant: Tenant, session: Session, stored: Stored, request: Request, said: int, room: Taken) -> Run:
+        """``said``: bytes that the answer has beside results, at most. What is stored has room."""
         numbers = range(len(request.items))
         run = Run(request.adapter, request.version, stored.digest)
         missing = [number for number in numbers if number not in stored.parts]
@@ -155,7 +164,6 @@ class Evaluations:
             self.metrics.replays.inc(len(numbers) - len(missing))
         run.parts = [stored.parts.get(number, b"") for number in numbers]
         run.size = sum(map(len, stored.parts.values()))
-        room.more(run.size)
         if not missing:
             return run
         adapter = self.adapters.get(tenant, request.adapter, request.version)
@@ -170,7 +178,7 @@ class Evaluations:
         path = self.store.key_file(session)
         keys = Placed(path.parent, File(path.name, session.keys))
         self.queue.admit(tenant.name, len(missing))
-        expected = sum(adapter.expected_bytes(groups[number]) for number in missing)
+        expected = said + sum(adapter.expected_bytes(groups[number]) for number in missing)
         room.more(expected)
         run.size += expected
         self.token_rate.take(tenant.name, tokens, "tokens")
@@ -226,7 +234,6 @@ class Evaluations:
                 data = answer_frame(adapter.name, adapter.version, number, item, done.results, end)
                 # without the end: another answer with this part may have more
                 self.answers.store(stored, number, memoryview(data)[: len(data) - len(end)])
-            adapter.gave(group, len(done.results))
             seconds["load"].observe(done.loading)
             seconds["evaluate"].observe(done.evaluating)
             if encoding:

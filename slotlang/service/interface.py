@@ -33,6 +33,9 @@ Table = npt.NDArray[np.int32]
 MOST_TABLE = 1 << 28
 """Entries of one table: that of a thousand ciphertexts of 16,384 slots has 2^25."""
 
+_LABEL, _RECORD = 1 << 12, 1 << 9
+"""Bytes that results have beside ciphertexts, at most, and beside each of these."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Interface(Module):
@@ -67,6 +70,17 @@ def check_update(module: Module, update: LoraUpdate, tokens: int) -> None:
 def _tokens(shape: tuple[int, ...]) -> tuple[int, int]:
     """Channels and tokens of an input or a result; a vector is one token."""
     return (shape[0], math.prod(shape[1:])) if shape else (0, 0)
+
+
+def most_bytes(module: Module) -> int:
+    """Bytes that the results of an evaluation have, at most: two polynomials each."""
+    p, size = module.parameters, _LABEL
+    for family in module.returned().values():
+        primes = p.prime_bits[: len(p.prime_bits) - 1 - family.level]
+        # one bit more than is left of a coefficient that is cut off
+        bits = 2 * sum(primes) - (sum(p.cut) - 2 if p.cut and len(primes) == 1 else 0)
+        size += p.degree * bits // 8 + _RECORD
+    return size
 
 
 def interface_bytes(module: Module) -> bytes:

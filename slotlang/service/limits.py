@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from slotlang.diagnostics import error
 from slotlang.service.problems import TOO_MANY, Refusal
 
 
@@ -39,6 +40,17 @@ class Limits:
     keys_memory: int = 1 << 30
     requests_memory: int = 1 << 30
     connections: int = 1024
+
+    def check(self) -> None:
+        """Raise ``SlotError`` SL005 where the largest body with an answer of its size, or the largest key set, has no
+        room in a tenant's half."""
+        if (least := 2 * max(2 * self.body, self.keys)) > self.requests_memory:
+            raise error(
+                "SL005",
+                f"--requests-memory {self.requests_memory} is too little: a tenant has half of it, which takes two "
+                "bodies of --max-body and a key set of --max-keys",
+                hint=f"give it {least}, or less to --max-body and --max-keys",
+            )
 
 
 class Rate:

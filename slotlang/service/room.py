@@ -5,30 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from types import TracebackType
 
-from slotlang.service.problems import BUSY, Refusal
+from slotlang.service.problems import BUSY, TOO_LARGE, Refusal
+from slotlang_runtime.amounts import count_of
 
 
 class Room:
-    """``most`` bytes, of which a tenant has half; ``largest``: of one body, for which there is always room in the end.
-    A request that needs more than a tenant's half is taken when the tenant has no other."""
+    """``most`` bytes, of which a tenant has half. No request is taken beyond that, whether or not there are others."""
 
-    def __init__(self, most: int, largest: int) -> None:
-        self.share = max(most // 2, largest)
-        self.most = max(most, self.share)
+    def __init__(self, most: int) -> None:
+        self.most, self.share = most, most // 2
         self.taken = 0
         self._of: Counter[str] = Counter()
 
     def take(self, tenant: str, size: int) -> Taken:
-        """Room for a request of a tenant, before any of its body is read. Raises Refusal SL575."""
+        """Room for a request of a tenant, before any of its body is read. Raises Refusal SL573 and SL575."""
         taken = Taken(self, tenant)
         taken.more(size)
         return taken
 
     def add(self, tenant: str, size: int, own: int) -> None:
-        """Count more for a request that has ``own``. Raises Refusal SL575."""
-        alone = self._of[tenant] == own
-        whole = min(own + size, self.share) if alone else own + size
-        if self._of[tenant] - own + whole > self.share or self.taken - own + whole > self.most:
+        """Count more for a request that has ``own``. Raises Refusal SL573 where it can't have as much, and SL575 where
+        there is no room now."""
+        if own + size > self.share:
+            raise Refusal(
+                TOO_LARGE,
+                f"this request needs {count_of(own + size, 'byte')} of memory, with its answer, and a tenant has "
+                f"{self.share} here",
+                hint="send several requests that ask for less",
+            )
+        if self._of[tenant] + size > self.share or self.taken + size > self.most:
             raise Refusal(BUSY, "the service has no room for this request now", hint="try again", retry_after=1.0)
         self._of[tenant] += size
         self.taken += size
@@ -49,7 +54,7 @@ class Taken:
         self._size, self._holders = 0, 1
 
     def more(self, size: int) -> None:
-        """Take more. Raises Refusal SL575."""
+        """Take more. Raises Refusal SL573 and SL575."""
         self._room.add(self._tenant, size, self._size)
         self._size += size
 

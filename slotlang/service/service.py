@@ -50,7 +50,7 @@ class Service:
         self.evaluator = evaluator or Threads(station, threads)
         self.evaluations = Evaluations(self.adapters, self.store, self.answers, self.evaluator, limits, self.metrics)
         self.request_rate = Rate(limits.requests, 4 * limits.requests)
-        self.room = Room(limits.requests_memory, max(limits.body, limits.keys))
+        self.room = Room(limits.requests_memory)
         self.connections = Connections(limits.connections)
         self._sweeper: asyncio.Task[None] | None = None
         self._jumped = 0.0

@@ -151,6 +151,7 @@ def serve(
     first. ``scheduler``: evaluate on its workers, in place of threads. ``ready`` is told the address. Whether
     it was SIGINT. Raises ``SlotError``."""
     address.check()
+    limits.check()
     _check_readable(folder)
     # before a state is made: a wrong folder stays as it is
     built_in(folder.resolve())

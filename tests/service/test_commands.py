@@ -144,6 +144,10 @@ def test_what_can_not_be_served(served: Process, tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         assert slotlang("serve", str(tmp_path), "--port", port).err.startswith("error[SL565]")
     assert slotlang("serve", str(tmp_path), "--max-body", "many").err.startswith("error[SL005]: --max-body 'many'")
+    none = tmp_path / "none"
+    little = slotlang("serve", str(tmp_path), "--requests-memory", "511M", "--state", str(none))
+    assert little.status == 2 and little.err.startswith("error[SL005]: --requests-memory 535822336 is too little")
+    assert "hint: give it 536870912" in little.err and not none.exists()
     weights = tmp_path / "tiny" / "weights" / "0.weights"
     weights.write_bytes(weights.read_bytes()[:-1])
     assert "0.weights has" in slotlang("serve", str(tmp_path)).err

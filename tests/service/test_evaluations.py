@@ -25,7 +25,7 @@ from slotlang.service.service import Service
 from slotlang.service.tokens import Tenant
 from slotlang.service.turns import Queue
 from slotlang_runtime import SecretKey
-from slotlang_runtime.wire import pack
+from slotlang_runtime.wire import given_checksum, pack
 
 ALICE = Tenant("alice", False, None, 0.0)
 KEY = "k" * 16
@@ -118,6 +118,33 @@ def test_a_request_that_comes_again_is_not_evaluated_again(folder: Path, tmp_pat
         # after the adapter is gone, too
         await world.service.adapters.unload("tiny")
         assert await whole(await world.begin(body)) == answer
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_a_request_whose_answer_has_no_room_is_not_evaluated(folder: Path, tmp_path: Path) -> None:
+    """Whether or not the tenant has another one, and also where the answer is stored."""
+
+    async def main() -> None:
+        world = World(folder, tmp_path, requests_memory=1 << 20)
+        await world.start()
+        room, body = world.service.room, world.body(*LAYERS)
+        with pytest.raises(Refusal, match=r"SL573: this request needs .* with its answer") as problem:
+            await world.begin(body)
+        assert (problem.value.status, world.evaluator.begun, room.taken) == (413, 0, 0)
+        run = await world.begin(world.body(LAYERS[0]), "another-key-here")
+        adapter = world.service.adapters.get(ALICE, "tiny")
+        assert room.taken == run.size + len(world.body(LAYERS[0])) > adapter.expected_bytes(adapter.manifest.groups[0])
+        world.evaluator.go.set()
+        await whole(run)
+        name = world.service.answers.name(ALICE.name, world.session.id, KEY)
+        stored = world.service.answers.new(name, given_checksum(body).hex())
+        for number in range(3):
+            world.service.answers.store(stored, number, bytes(1 << 18))
+        with pytest.raises(Refusal, match="SL573"):
+            await world.begin(body)
+        assert room.taken == 0
         await world.service.close()
 
     asyncio.run(main())

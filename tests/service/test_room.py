@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import socket
 import time
 from collections.abc import Iterator
@@ -11,14 +12,21 @@ from contextlib import ExitStack
 import httpx
 import numpy as np
 import pytest
-from served import LAYERS, TOKENS, D, Process, build
+from repository import ROOT
+from served import LAYERS, SIZES, TOKENS, D, Process, build, in_blocks, weights_of
 
+from slotlang.api import load, lower
 from slotlang.client import Session
 from slotlang.client.adapter import Adapter, Crypto
+from slotlang.diagnostics import SlotError
+from slotlang.emit.loaded import load_module
+from slotlang.planning.target import Target
+from slotlang.service.interface import most_bytes
+from slotlang.service.limits import Limits
 from slotlang.service.problems import Refusal
 from slotlang.service.protocol import Item, Request
 from slotlang.service.room import Room
-from slotlang_runtime import SecretKey
+from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
 
 MEGA = 1 << 20
 
@@ -38,7 +46,7 @@ def refused(room: Room, tenant: str, size: int) -> bool:
 
 
 def test_a_tenant_has_half() -> None:
-    room = Room(100, 10)
+    room = Room(100)
     with room.take("a", 40) as first:
         assert not refused(room, "a", 10) and refused(room, "a", 11)
         assert not refused(room, "b", 50)
@@ -50,7 +58,7 @@ def test_a_tenant_has_half() -> None:
 
 
 def test_whoever_holds_it_keeps_it() -> None:
-    room, others = Room(100, 10), ExitStack()
+    room, others = Room(100), ExitStack()
     with room.take("a", 30) as taken:
         others.enter_context(taken.hold())
     assert room.taken == 30
@@ -58,15 +66,40 @@ def test_whoever_holds_it_keeps_it() -> None:
     assert room.taken == 0
 
 
-def test_one_request_has_room_in_the_end() -> None:
-    """Also one that is larger than a half, or whose answer is."""
-    room = Room(10, 40)
+def test_a_request_that_can_never_have_room_is_too_large() -> None:
+    """Also where the tenant has no other."""
+    room = Room(80)
     assert not refused(room, "a", 40)
+    with pytest.raises(Refusal, match="SL573: this request needs 41 bytes of memory") as problem, room.take("a", 41):
+        pass
+    assert problem.value.status == 413
     with room.take("a", 1) as taken:
         assert refused(room, "a", 40)
-        taken.more(400)
-        assert refused(room, "b", 1)
+        with pytest.raises(Refusal, match=r"SL573: .* 401 bytes .* a tenant has 40 here"):
+            taken.more(400)
     assert room.taken == 0
+
+
+@pytest.mark.parametrize(("body", "keys"), [(26, 1), (1, 51)])
+def test_a_limit_that_leaves_no_room_for_the_largest_is_refused_at_the_start(body: int, keys: int) -> None:
+    Limits(body=25, keys=50, requests_memory=100).check()
+    with pytest.raises(SlotError, match="SL005") as problem:
+        Limits(body=body, keys=keys, requests_memory=100).check()
+    assert problem.value.diagnostics[0].hint.startswith(f"give it {max(4 * body, 2 * keys)},")
+    Limits().check()
+
+
+def test_results_have_at_most_the_bytes_that_are_counted_for_them() -> None:
+    """And not many times fewer: what is counted for nothing keeps others out."""
+    programs = in_blocks(), load(str(ROOT / "programs/rank_complex.slot"), SIZES)
+    for program, precision in itertools.product(programs, (None, 1e-3)):
+        module, own = load_module(lower(program, target=Target(precision=precision)).text), weights_of(LAYERS[0])
+        client = Client(module)
+        weights = dict(zip((*module.weights, *module.scalars), (own["A"], own["B"], 0.5), strict=True))
+        upload = client.encrypt(**{name: np.ones(shape) for name, shape in module.inputs.items()})
+        keys = EvaluationKeys.from_bytes(client.secret.evaluation_keys(module))
+        answer = Server(Weights.encode(module, **weights)).evaluate(upload, keys)
+        assert len(answer.data) <= most_bytes(module) <= 2 * len(answer.data)
 
 
 @pytest.fixture(scope="module")
