@@ -193,9 +193,6 @@ async def send_keys(
     are here they are checked."""
     found = service.store.get(tenant.name, session)
     size = int(request.headers.get("Content-Length", "0"))
-    if offset + size >= found.bytes:
-        # all of them are read again, to be checked
-        size = max(size, found.bytes)
     needed = [p for a in service.adapters.seen_by(tenant) if a.name == found.model for p in a.programs.values()]
 
     def check(whole: bytes) -> None:
@@ -203,9 +200,23 @@ async def send_keys(
         for module in needed:
             keys.check(module)
 
-    with service.room.take(tenant.name, size), service.store.using(found):
-        data = await request.body()
-        await service.store.in_turn(tenant.name, lambda: service.store.append(found, offset, data, check))
+    store = service.store
+    with service.room.take(tenant.name) as room, store.using(found):
+        if store.ready(found):
+            async for _ in request.stream():
+                # they are here, and these are nobody's
+                pass
+            return _state(service, found)
+        store.check_part(found, offset, size)
+        data = await room.body(request.receive, size)
+        async with store.turn(tenant.name):
+            if last := offset + size == found.bytes:
+                # all of them are read again, to be checked, when this part is written and held no longer
+                room.only(found.bytes)
+            await asyncio.to_thread(store.append, found, offset, data)
+            del data
+            if last:
+                await asyncio.to_thread(store.append, found, found.bytes, b"", check)
         return _state(service, found)
 
 

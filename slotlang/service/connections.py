@@ -21,6 +21,9 @@ from slotlang.service.problems import BUSY, Refusal
 LINE = "slotlang.line"
 """The request's ``Line``, in its state."""
 
+GATHERED = 1 << 22
+"""Bytes of a body that are gathered, at most, before whoever reads them is woken."""
+
 
 class Line(Protocol):
     """A request's connection, for whoever answers the request."""

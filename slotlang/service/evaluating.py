@@ -8,9 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from starlette.requests import ClientDisconnect
-
-from slotlang.service.connections import line_of
+from slotlang.service.connections import GATHERED, line_of
 from slotlang.service.evaluations import Run
 from slotlang.service.gate import TENANT, Gate
 from slotlang.service.problems import MALFORMED, NO_TOKEN, Refusal
@@ -92,9 +90,10 @@ class Evaluating:
             raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
         session = self.service.store.get(tenant.name, scope["session"])
         line, length = line_of(scope), int(headers.get(b"content-length", "0"))
-        with self.service.room.take(tenant.name, length) as room:
+        with self.service.room.take(tenant.name) as room:
             line.gather()
-            run = await self.service.evaluations.begin(tenant, session, key, await _body(receive), room)
+            body = await room.body(receive, length, ahead=GATHERED)
+            run = await self.service.evaluations.begin(tenant, session, key, body, room)
             await _send(run, send)
             await line.taken()
 
@@ -116,14 +115,3 @@ async def _send(run: Run, send: Send) -> None:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     if not last:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _body(receive: Receive) -> bytes:
-    pieces: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        pieces.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -43,26 +43,32 @@ class KeyFiles:
         """Bytes that are there of keys that are not ready."""
         return _size(self._part(tenant, keys)) or 0
 
-    def append(
-        self, tenant: str, keys: str, size: int, offset: int, data: bytes, check: Callable[[bytes], None]
-    ) -> None:
-        """Add bytes to keys of this size, at this offset. When they are complete they are checked, and then ready. Keys
-        that fail the check have to be sent from the start. Raises Refusal, and what ``check`` raises."""
-        if self.ready(tenant, keys):
-            return
-        received, part = self.received(tenant, keys), self._part(tenant, keys)
+    def check_part(self, tenant: str, keys: str, size: int, offset: int, more: int) -> None:
+        """Whether ``more`` bytes at this offset may be added to keys of this size. Raises Refusal."""
+        received = self.received(tenant, keys)
         if offset != received:
             raise Refusal(
                 MALFORMED,
                 f"{count_of(received, 'byte')} of these keys are here, and these begin at {offset}",
                 status=409,
             )
-        if received + len(data) > size:
+        if received + more > size:
             raise Refusal(TOO_LARGE, f"these keys were said to have {count_of(size, 'byte')}, and have more")
+
+    def append(
+        self, tenant: str, keys: str, size: int, offset: int, data: bytes, check: Callable[[bytes], None] | None
+    ) -> None:
+        """Add bytes to keys of this size, at this offset. When they are complete they are checked, and then ready; with
+        None they are left as they are, and no bytes ask for the check. Keys that fail it have to be sent from the
+        start. Raises Refusal, and what ``check`` raises."""
+        if self.ready(tenant, keys):
+            return
+        self.check_part(tenant, keys, size, offset, len(data))
+        part = self._part(tenant, keys)
         part.parent.mkdir(mode=0o700, exist_ok=True)
         with part.open("ab") as stream:
             stream.write(data)
-        if received + len(data) < size:
+        if offset + len(data) < size or check is None:
             return
         whole = part.read_bytes()
         try:

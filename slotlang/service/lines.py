@@ -18,7 +18,7 @@ import h11
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from slotlang.service.connections import LINE, Connections, waiting_in
+from slotlang.service.connections import GATHERED, LINE, Connections, waiting_in
 from slotlang.service.gate import Late, response_of
 from slotlang.service.problems import MALFORMED, Refusal
 from slotlang.service.protocol import HEADER, VERSION
@@ -26,8 +26,6 @@ from slotlang.service.protocol import HEADER, VERSION
 _LOG = logging.getLogger("slotlang.service.http")
 _LOG.setLevel(logging.ERROR)
 
-_GATHERED = 1 << 22
-"""Bytes of a body that are gathered, at most, before whoever reads them is woken."""
 _HEAD, _LINES, _HEAD_ENDS = 1 << 14, 100, re.compile(rb"\n\r?\n")
 """Bytes and lines of a request's head, and where it ends."""
 _NO_MORE = (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
@@ -113,7 +111,7 @@ class _Gathering(asyncio.Event):
     def enough(self) -> bool:
         """Whether nothing is gained by reading more first."""
         of = self._cycle
-        return not of.more_body or of.disconnected or of.response_complete or self._of.held >= _GATHERED
+        return not of.more_body or of.disconnected or of.response_complete or self._of.held >= GATHERED
 
     def set(self) -> None:
         if self.enough:

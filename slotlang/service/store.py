@@ -118,10 +118,13 @@ class Store:
         with self._moment:
             return self._locks.setdefault(tenant, threading.RLock())
 
+    def turn(self, tenant: str) -> asyncio.Lock:
+        """Whoever has it may ask a thread for work on what the tenant has: those that wait take no thread."""
+        return self._turns.setdefault(tenant, asyncio.Lock())
+
     async def in_turn(self, tenant: str, work: Callable[[], Result]) -> Result:
-        """The result of work on what a tenant has, in a thread: of one tenant one at a time. Those that wait take no
-        thread."""
-        async with self._turns.setdefault(tenant, asyncio.Lock()):
+        """The result of work on what a tenant has, in a thread, in a ``turn``."""
+        async with self.turn(tenant):
             return await asyncio.to_thread(work)
 
     # Sessions
@@ -299,10 +302,14 @@ class Store:
             raise Refusal(NO_KEYS, "the keys of this session are not all there yet", hint="send the rest of them")
         return self.keys.path(session.tenant, session.keys)
 
-    def append(self, session: Session, offset: int, data: bytes, check: Callable[[bytes], None]) -> None:
+    def check_part(self, session: Session, offset: int, size: int) -> None:
+        """Whether so many bytes at this offset may be added to the session's keys. Raises Refusal."""
+        self.keys.check_part(session.tenant, session.keys, session.bytes, offset, size)
+
+    def append(self, session: Session, offset: int, data: bytes, check: Callable[[bytes], None] | None = None) -> None:
         """Add bytes to the session's keys, at this offset. When they are complete they are checked, and the session is
         ready. Keys that fail the check have to be sent from the start. Where all bytes are there, no bytes ask for the
-        check: a process may have ended before it. Raises Refusal, and what ``check`` raises."""
+        check: it was left for later, or a process ended before it. Raises Refusal, and what ``check`` raises."""
         with self._of_one(session.tenant):
             # it may have ended meanwhile
             session = self.get(session.tenant, session.id)

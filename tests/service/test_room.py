@@ -6,8 +6,8 @@ import hashlib
 import itertools
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import numpy as np
@@ -123,39 +123,101 @@ def under_way(served: Process) -> float:
     return figure(served, "slotlang_requests_bytes")
 
 
-@pytest.mark.parametrize("keys", [False, True], ids=["evaluations", "keys"])
-def test_bodies_have_room_before_they_come(keys: bool, served: Process) -> None:
-    token, url = served.token("alice"), httpx.URL(served.url)
+@contextmanager
+def lines(served: Process, count: int) -> Iterator[list[socket.socket]]:
+    """Connections; in the end no room is taken."""
+    url = httpx.URL(served.url)
+    with ExitStack() as stack:
+        place = url.host, url.port or 0
+        yield [stack.enter_context(socket.create_connection(place, timeout=30)) for _ in range(count)]
+    assert given_back(served)
+
+
+def head_of(method: str, path: str, token: str, size: int) -> bytes:
+    """The head of a request whose client waits for a word before it sends the body."""
+    return (
+        f"{method} /v1/sessions/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        f"Idempotency-Key: {'k' * 16}\r\nExpect: 100-continue\r\nContent-Length: {size}\r\n\r\n"
+    ).encode()
+
+
+def test_bodies_of_evaluations_have_room_for_what_may_come_at_once(served: Process) -> None:
+    token = served.token("alice")
     with Session(served.url, token) as session:
         name = session.keys()["id"]
-    method, path = ("PUT", "keys?offset=0") if keys else ("POST", "evaluate")
-    head = (
-        f"{method} /v1/sessions/{name}/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-        f"Idempotency-Key: {'k' * 16}\r\nExpect: 100-continue\r\nContent-Length: {8 * MEGA}\r\n\r\n"
-    ).encode()
-    with ExitStack() as lines:
-        first, second, third = [
-            lines.enter_context(socket.create_connection((url.host, url.port or 0), timeout=30)) for _ in range(3)
-        ]
-        for line in first, second:
+    head = head_of("POST", f"{name}/evaluate", token, 8 * MEGA)
+    with lines(served, 4) as opened:
+        for line in opened[:3]:
             line.sendall(head)
             assert line.recv(1000).startswith(b"HTTP/1.1 100")
-        assert under_way(served) == 16 * MEGA
-        third.sendall(head)
-        answer = third.recv(1000)
+        assert under_way(served) == 12 * MEGA
+        opened[3].sendall(head)
+        answer = opened[3].recv(1000)
         # nothing of it was asked for
         assert answer.startswith(b"HTTP/1.1 503") and b"SL575" in answer and b"retry-after: 1" in answer.lower()
         with Session(served.url, served.token("bob")) as other:
             other.keys()
-    assert given_back(served)
+
+
+def new_session(served: Process, token: str, keys: bytes) -> str:
+    """A session for keys that come later."""
+    about = {"model": "tiny", "keys": {"sha256": hashlib.sha256(keys).hexdigest(), "bytes": len(keys)}}
+    headers = {"Authorization": f"Bearer {token}"}
+    made = httpx.post(f"{served.url}/v1/sessions", json=about, headers=headers, trust_env=False)
+    return str(made.json()["id"])
+
+
+def test_keys_have_room_as_they_come(served: Process) -> None:
+    """And not as their client says they will."""
+    token = served.token("dave")
+    name = new_session(served, token, bytes(16 * MEGA))
+    with lines(served, 6) as opened:
+        for line in opened[:4]:
+            line.sendall(head_of("PUT", f"{name}/keys?offset=0", token, 16 * MEGA))
+            assert line.recv(1000).startswith(b"HTTP/1.1 100")
+        assert under_way(served) == 0
+        for line, offset, size, wanted in (opened[4], 1, 1, b"409"), (opened[5], 0, 16 * MEGA + 1, b"413"):
+            line.sendall(head_of("PUT", f"{name}/keys?offset={offset}", token, size))
+            assert line.recv(1000).startswith(b"HTTP/1.1 " + wanted)
+        for line, size in (opened[0], 3 * MEGA), (opened[1], 5 * MEGA):
+            line.sendall(bytes(size))
+        assert in_the_end(lambda: under_way(served) == 8 * MEGA)
+
+
+def test_keys_are_checked_where_all_of_them_have_room(served: Process) -> None:
+    token = served.token("erin")
+    slow, keys = new_session(served, token, bytes(16 * MEGA)), b"1" * (8 * MEGA)
+    name = new_session(served, token, keys)
+    with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
+
+        def sent(offset: int) -> httpx.Response:
+            path = f"/v1/sessions/{name}/keys?offset={offset}"
+            return http.put(path, content=keys[offset : offset + 4 * MEGA], timeout=30)
+
+        with lines(served, 1) as (line,):
+            line.sendall(head_of("PUT", f"{slow}/keys?offset=0", token, 16 * MEGA))
+            assert line.recv(1000).startswith(b"HTTP/1.1 100")
+            line.sendall(bytes(10 * MEGA))
+            assert in_the_end(lambda: under_way(served) == 10 * MEGA)
+            assert sent(0).json()["received"] == 4 * MEGA
+            last = sent(4 * MEGA)
+            assert (last.status_code, last.json()["error"]["code"]) == (503, "SL575")
+            assert http.get(f"/v1/sessions/{name}").json()["received"] == 4 * MEGA
+        # as it was: these are no keys
+        assert sent(4 * MEGA).status_code == 422
+
+
+def in_the_end(holds: Callable[[], bool]) -> bool:
+    """Whether something holds at some time."""
+    end = time.monotonic() + 30
+    while not (held := holds()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return held
 
 
 def given_back(served: Process) -> bool:
     """Whether no room is taken in the end."""
-    end = time.monotonic() + 30
-    while (left := under_way(served)) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not left
+    return in_the_end(lambda: not under_way(served))
 
 
 def test_an_answer_has_room_until_it_is_taken(served: Process) -> None:
