@@ -22,7 +22,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -221,24 +221,29 @@ class Store:
     def delete(self, session: Session) -> None:
         """End a session. Its keys go with it, unless another session of the tenant has them."""
         with self._of_one(session.tenant):
-            self._end(session)
+            self._end([session])
 
-    def _end(self, session: Session, *, idle: bool = False) -> bool:
-        """Whether a session was ended. ``idle``: not where it is in use."""
+    def _end(self, sessions: Sequence[Session], *, idle: bool = False) -> bool:
+        """Whether sessions were ended. ``idle``: none of them where one is in use."""
+        names = {session.id for session in sessions}
         with self._moment:
-            if idle and self._uses[session.id]:
+            if idle and not names.isdisjoint(self._uses):
                 return False
-            # from here on nobody begins to use it
-            self._ending.add(session.id)
+            # from here on nobody begins to use one
+            self._ending |= names
         try:
-            self._file(session.id).unlink(missing_ok=True)
+            for session in sessions:
+                self._remove(session)
         finally:
             with self._moment:
-                self._ending.discard(session.id)
+                self._ending -= names
+        return True
+
+    def _remove(self, session: Session) -> None:
+        self._file(session.id).unlink(missing_ok=True)
         self._index.remove(session.id)
         if not self._index.sessions("tenant = ? AND keys = ?", session.tenant, session.keys):
             self.keys.remove(session.tenant, session.keys)
-        return True
 
     def expire(self) -> int:
         """End sessions that have expired and are not in use; their number."""
@@ -256,29 +261,62 @@ class Store:
                 if expires > self.clock():
                     self._index.make_anew(Wrong("it has another expiry than the session's file"))
                     return ended
-                ended += self._end(session, idle=True)
+                ended += self._end([session], idle=True)
         return ended
 
     def _make_room(self, tenant: str, keys: str, size: int) -> None:
-        """End sessions of the tenant, the longest unused first, until the quota takes one more, with these keys."""
+        """End sessions of the tenant, the longest unused first, so that the quota takes one more, with these keys; none
+        where that is not enough. Raises Refusal."""
+        if size > self.quota:
+            raise Refusal(
+                TOO_MANY, f"the quota of this tenant is {count_of(self.quota, 'byte')} of keys, and these have {size}"
+            )
         self._expired(self._index.sessions("tenant = ? AND expires <= ?", tenant, self.clock()))
-        own = self.of(tenant)
+        self._note_uses()
+        # those too that have expired and are in use
+        own = self._index.sessions("tenant = ? ORDER BY used, id", tenant)
         if other := next((s.bytes for s in own if s.keys == keys and s.bytes != size), None):
             raise Refusal(MALFORMED, f"these keys have {count_of(other, 'byte')}, and not {size}", status=422)
         while True:
-            held = {(s.keys, s.bytes) for s in own} | {(keys, size)}
-            if sum(held_bytes for _, held_bytes in held) <= self.quota and len(own) < self.most:
-                return
-            ended = next((s for s in own if not s.pinned and self._end(s, idle=True)), None)
-            if ended is None:
+            with self._moment:
+                in_use = set(self._uses)
+            ending = self._chosen(own, keys, size, in_use)
+            if ending is None:
                 raise Refusal(
                     TOO_MANY,
                     f"the quota of this tenant is {count_of(self.quota, 'byte')} of keys and "
-                    f"{count_of(self.most, 'session')}, and all of its "
-                    "sessions are pinned or in use",
+                    f"{count_of(self.most, 'session')}, and sessions that are pinned or in use leave no room for "
+                    f"{count_of(size, 'byte')} more",
                     hint="end sessions that are no longer needed",
                 )
-            own.remove(ended)
+            if self._end(ending, idle=True):
+                return
+
+    def _chosen(self, own: Sequence[Session], keys: str, size: int, in_use: Container[str]) -> list[Session] | None:
+        """The sessions of a tenant's ``own``, the longest unused first, that have to end for one more with these keys;
+        None where even all would not make room."""
+        sizes = {keys: size, **{s.keys: s.bytes for s in own}}
+        held = Counter([keys, *(s.keys for s in own)])
+        count, total, chosen = len(own) + 1, sum(sizes.values()), list[Session]()
+        for session in own:
+            if total <= self.quota and count <= self.most:
+                break
+            if not session.pinned and session.id not in in_use:
+                chosen.append(session)
+                held[session.keys] -= 1
+                count, total = count - 1, total - (0 if held[session.keys] else session.bytes)
+        if total > self.quota or count > self.most:
+            return None
+        ending = list[Session]()
+        for session in reversed(chosen):
+            # those stay that have made no room, as others have their keys, or none that was needed after all
+            more = 0 if held[session.keys] else session.bytes
+            if total + more <= self.quota and count < self.most:
+                held[session.keys] += 1
+                count, total = count + 1, total + more
+            else:
+                ending.append(session)
+        return ending[::-1]
 
     def close(self) -> None:
         """Write what is left of the index."""

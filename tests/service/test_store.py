@@ -78,6 +78,46 @@ def test_a_session_in_use_is_never_evicted(tmp_path: Path) -> None:
         stored(store, keys=b"3" * 11)
 
 
+def test_a_quota_that_can_not_be_kept_ends_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path, quota=30, most=3)
+    pinned, used, free = stored(store, keys=b"0" * 10, pin=True), stored(store, keys=b"1" * 10), stored(store)
+    with store.using(used):
+        for size in (11, 30, 31, 1 << 40):
+            with pytest.raises(Refusal, match="SL574"):
+                store.create("a", "m", "0" * 64, size, 100.0)
+    assert {s.id for s in store.of("a")} == {pinned.id, used.id, free.id} and store.ready(free)
+    with pytest.raises(Refusal, match="SL574: the quota of this tenant is 30 bytes of keys, and these have 31"):
+        store.create("a", "m", "0" * 64, 31, 100.0)
+    # the number of sessions is no other matter
+    with store.using(used), store.using(free), pytest.raises(Refusal, match="SL574"):
+        store.create("a", "m", "0" * 64, 1, 100.0)
+    assert len(store.of("a")) == 3
+
+
+def test_sessions_whose_end_makes_no_room_stay(tmp_path: Path) -> None:
+    clock = Clock()
+    store, made = Store(tmp_path, quota=30, clock=clock), list[Session]()
+    stored(store, keys=b"0" * 10, pin=True)
+    # the longest unused one has the pinned one's keys
+    for keys in (b"0" * 10, b"1" * 5, b"2" * 15):
+        clock.now += 1
+        made.append(stored(store, keys=keys))
+    stored(store, keys=b"3" * 15)
+    left = {s.id for s in store.of("a")}
+    assert [s.id in left for s in made] == [True, True, False]
+
+
+def test_a_session_that_has_expired_and_is_in_use_counts(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Store(tmp_path, quota=10, clock=clock)
+    session = stored(store, keys=b"1" * 10)
+    with store.using(session):
+        clock.now += 101
+        with pytest.raises(Refusal, match="SL574"):
+            stored(store, keys=b"2" * 10)
+    stored(store, keys=b"2" * 10)
+
+
 def test_the_number_of_sessions_is_bounded(tmp_path: Path) -> None:
     store = Store(tmp_path, most=2)
     for number in range(4):
