@@ -106,8 +106,8 @@ async def client(model: str, service: Served, tenant: Caller) -> Response:
 class _InRoom(Response):
     """Bytes that have room until the client took them."""
 
-    def __init__(self, room: Taken, data: bytes, headers: dict[str, str]) -> None:
-        super().__init__(data, media_type=BINARY, headers=headers)
+    def __init__(self, room: Taken, data: bytes, headers: dict[str, str], kind: str = BINARY) -> None:
+        super().__init__(data, media_type=kind, headers=headers)
         self._room = room
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -159,6 +159,10 @@ def _check_size(service: Service, keys: m.KeySet) -> None:
 
 def _state(service: Service, session: Session) -> m.SessionState:
     received, ready = service.store.received(session), service.store.ready(session)
+    return _state_of(session, ready, received)
+
+
+def _state_of(session: Session, ready: bool, received: int) -> m.SessionState:
     return m.SessionState(
         id=session.id,
         model=session.model,
@@ -172,11 +176,19 @@ def _state(service: Service, session: Session) -> m.SessionState:
     )
 
 
-@router.get("/v1/sessions")
-async def sessions(service: Served, tenant: Caller) -> m.Sessions:
+@router.get("/v1/sessions", response_model=m.Sessions)
+async def sessions(service: Served, tenant: Caller) -> Response:
     """The tenant's sessions."""
-    of = await asyncio.to_thread(service.store.of, tenant.name)
-    return m.Sessions(data=[_state(service, session) for session in of])
+    data = await asyncio.to_thread(_listed, service, tenant)
+    return _InRoom(service.room.take(tenant.name, len(data)), data, {}, "application/json")
+
+
+def _listed(service: Service, tenant: Tenant) -> bytes:
+    """A thousand sessions take a while: in a thread."""
+    of = service.store.of(tenant.name)
+    ready, coming = service.store.keys.sizes(tenant.name)
+    states = [_state_of(session, session.keys in ready, coming.get(session.keys, 0)) for session in of]
+    return m.Sessions(data=states).model_dump_json().encode()
 
 
 @router.get("/v1/sessions/{session}")

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable, Collection, Mapping, Set
+from contextlib import suppress
 from pathlib import Path
 
 from slotlang.service.durable import flush
@@ -18,6 +20,8 @@ from slotlang.service.problems import MALFORMED, TOO_LARGE, Refusal
 from slotlang_runtime.amounts import count_of
 
 _LOG = logging.getLogger("slotlang.service")
+
+_PART = ".part"
 
 
 class KeyFiles:
@@ -29,11 +33,14 @@ class KeyFiles:
 
     def path(self, tenant: str, keys: str) -> Path:
         """Where keys are when they are all there."""
+        return self._of(tenant) / keys
+
+    def _of(self, tenant: str) -> Path:
         # names of tenants may differ in case alone, which not every file system tells apart
-        return self.folder / hashlib.sha256(tenant.encode()).hexdigest()[:24] / keys
+        return self.folder / hashlib.sha256(tenant.encode()).hexdigest()[:24]
 
     def _part(self, tenant: str, keys: str) -> Path:
-        return self.path(tenant, keys).with_name(f"{keys}.part")
+        return self.path(tenant, keys).with_name(keys + _PART)
 
     def ready(self, tenant: str, keys: str) -> bool:
         """Whether keys are all there."""
@@ -42,6 +49,19 @@ class KeyFiles:
     def received(self, tenant: str, keys: str) -> int:
         """Bytes that are there of keys that are not ready."""
         return _size(self._part(tenant, keys)) or 0
+
+    def sizes(self, tenant: str) -> tuple[Set[str], Mapping[str, int]]:
+        """The tenant's keys that are all there, and of others how many bytes are: one look at all of them."""
+        ready, coming = set[str](), dict[str, int]()
+        with suppress(FileNotFoundError), os.scandir(self._of(tenant)) as entries:
+            for entry in entries:
+                name = entry.name.removesuffix(_PART)
+                if name == entry.name:
+                    ready.add(name)
+                else:
+                    with suppress(FileNotFoundError):
+                        coming[name] = entry.stat().st_size
+        return ready, coming
 
     def check_part(self, tenant: str, keys: str, size: int, offset: int, more: int) -> None:
         """Whether ``more`` bytes at this offset may be added to keys of this size. Raises Refusal."""

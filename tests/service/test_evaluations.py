@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import json
 import os
 import threading
 from pathlib import Path
@@ -15,8 +16,10 @@ from served import LAYERS, D, build, update_of
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.service.adapters import Adapters
+from slotlang.service.app import sessions
 from slotlang.service.evaluations import Run
 from slotlang.service.evaluator import Done, Gated, Job, Placed, Station, Threads
+from slotlang.service.index import Index
 from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File
 from slotlang.service.problems import Refusal, refusal
@@ -148,6 +151,48 @@ def test_a_request_whose_answer_has_no_room_is_not_evaluated(folder: Path, tmp_p
         await world.service.close()
 
     asyncio.run(main())
+
+
+def test_a_list_of_sessions_is_made_in_a_thread(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, with one look at the index and one at the files of keys."""
+
+    async def main() -> None:
+        world = World(folder, tmp_path)
+        await world.start()
+        store, loop, looks = world.service.store, threading.get_ident(), list[str]()
+        parts = {b"%d" % n: store.create("alice", "tiny", sha256(b"%d" % n), 4, 100.0).id for n in range(30)}
+        store.append(store.get("alice", parts[b"7"]), 0, b"pa", lambda data: None)
+
+        def noted(of: object, name: str) -> None:
+            real = getattr(of, name)
+
+            def look(*given: object, **more: object) -> object:
+                assert threading.get_ident() != loop
+                looks.append(name)
+                return real(*given, **more)
+
+            monkeypatch.setattr(of, name, look)
+
+        noted(os, "stat")
+        noted(os, "scandir")
+        noted(Index, "_rows")
+        answer = await sessions(world.service, ALICE)
+        monkeypatch.undo()
+        listed = {state["id"]: state for state in json.loads(bytes(answer.body))["data"]}
+        assert len(listed) == 31 and looks == ["_rows", "scandir"]
+        for name, state in listed.items():
+            found = store.get("alice", name)
+            told = (True, found.keys, None) if name == world.session.id else (False, None, found.keys)
+            assert (state["ready"], state["keys"], state["coming"]) == told
+            assert state["received"] == (2 if name == parts[b"7"] else 0)
+        assert world.service.room.taken == len(answer.body)
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def sha256(keys: bytes) -> str:
+    return hashlib.sha256(keys).hexdigest()
 
 
 def test_an_unload_waits_for_requests_under_way(folder: Path, tmp_path: Path) -> None:
