@@ -150,12 +150,18 @@ class Adapters:
         """The adapters that a tenant may use."""
         return [adapter for name, adapter in sorted(self._served.items()) if tenant.sees(name)]
 
+    def check_seen(self, tenant: Tenant, name: str) -> None:
+        """Raise Refusal SL571 where a tenant may not use an adapter of this name, whether or not it is served."""
+        if not tenant.sees(name):
+            raise _not_here(name)
+
     def get(self, tenant: Tenant, name: str, version: str | None = None) -> Adapter:
         """The adapter of a name. Raises Refusal SL571 where it is not served, or not to this tenant, and SL577 where it
         has another version."""
+        self.check_seen(tenant, name)
         found = self._served.get(name)
-        if found is None or not tenant.sees(name):
-            raise Refusal(MISSING, f"there is no adapter {name!r:.120} here", hint="GET /v1/models lists them")
+        if found is None:
+            raise _not_here(name)
         if version is not None and version != found.version:
             message = f"{name} has the version {found.version} here, not {version!r:.40}"
             raise Refusal(OTHER_VERSION, message, hint="get /v1/models/NAME/client again")
@@ -238,6 +244,10 @@ class Adapters:
             return Adapter(name, folder.name, folder, manifest, programs, client_bytes(name, manifest, programs))
         except Rejected as problem:
             raise error(problem.code, f"{folder.name} can't be served: {problem}", file=where) from None
+
+
+def _not_here(name: str) -> Refusal:
+    return Refusal(MISSING, f"there is no adapter {name!r:.120} here", hint="GET /v1/models lists them")
 
 
 def built_in(folder: Path) -> list[Path]:

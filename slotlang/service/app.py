@@ -178,14 +178,14 @@ def _state_of(session: Session, ready: bool, received: int) -> m.SessionState:
 
 @router.get("/v1/sessions", response_model=m.Sessions)
 async def sessions(service: Served, tenant: Caller) -> Response:
-    """The tenant's sessions."""
+    """The tenant's sessions, of adapters that the token is for."""
     data = await asyncio.to_thread(_listed, service, tenant)
     return _InRoom(service.room.take(tenant.name, len(data)), data, {}, "application/json")
 
 
 def _listed(service: Service, tenant: Tenant) -> bytes:
     """A thousand sessions take a while: in a thread."""
-    of = service.store.of(tenant.name)
+    of = [session for session in service.store.of(tenant.name) if tenant.sees(session.model)]
     ready, coming = service.store.keys.sizes(tenant.name)
     states = [_state_of(session, session.keys in ready, coming.get(session.keys, 0)) for session in of]
     return m.Sessions(data=states).model_dump_json().encode()
@@ -194,7 +194,7 @@ def _listed(service: Service, tenant: Tenant) -> bytes:
 @router.get("/v1/sessions/{session}")
 async def session_state(session: str, service: Served, tenant: Caller) -> m.SessionState:
     """A session, and how much of its keys is here."""
-    return _state(service, service.store.get(tenant.name, session))
+    return _state(service, service.session(tenant, session))
 
 
 @router.put("/v1/sessions/{session}/keys", openapi_extra=_BODY)
@@ -203,7 +203,7 @@ async def send_keys(
 ) -> m.SessionState:
     """A part of the session's evaluation keys, which begins at this offset: the number of bytes that are here. When all
     are here they are checked."""
-    found = service.store.get(tenant.name, session)
+    found = service.session(tenant, session)
     size = int(request.headers.get("Content-Length", "0"))
     needed = [p for a in service.adapters.seen_by(tenant) if a.name == found.model for p in a.programs.values()]
 
@@ -235,7 +235,7 @@ async def send_keys(
 @router.delete("/v1/sessions/{session}", status_code=204)
 async def end_session(session: str, service: Served, tenant: Caller) -> None:
     """End a session, and delete its keys."""
-    found = service.store.get(tenant.name, session)
+    found = service.session(tenant, session)
     await service.store.in_turn(tenant.name, lambda: service.store.delete(found))
 
 

@@ -88,7 +88,7 @@ class Evaluating:
         key = headers.get(_KEY, "")
         if not IDEMPOTENCY_KEY.fullmatch(key):
             raise Refusal(MALFORMED, f"{KEY_HEADER} is 16 to 100 letters, digits, - and _")
-        session = self.service.store.get(tenant.name, scope["session"])
+        session = self.service.session(tenant, scope["session"])
         line, length = line_of(scope), int(headers.get(b"content-length", "0"))
         with self.service.room.take(tenant.name) as room:
             line.gather()

@@ -126,6 +126,8 @@ class Evaluations:
             request = await _soon(len(body), lambda: Request.from_bytes(body))
         except Wrong as problem:
             raise Refusal(MALFORMED, f"this is not a request: {problem}") from None
+        # what is stored, too
+        self.adapters.check_seen(tenant, request.adapter)
         name, digest = self.answers.name(tenant.name, session.id, key), given_checksum(body).hex()
         if (run := self._run(name, digest, room)) is not None:
             return run

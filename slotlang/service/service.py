@@ -19,8 +19,9 @@ from slotlang.service.limits import Limits, Rate
 from slotlang.service.mapped import Mapped
 from slotlang.service.metrics import Metrics
 from slotlang.service.room import Room
-from slotlang.service.store import Store
-from slotlang.service.tokens import Tokens
+from slotlang.service.sessions import Session
+from slotlang.service.store import Store, no_session
+from slotlang.service.tokens import Tenant, Tokens
 
 _LOG = logging.getLogger("slotlang.service")
 
@@ -63,6 +64,14 @@ class Service:
         gauge("slotlang_adapters", "Adapters", lambda: len(self.adapters))
         gauge("slotlang_weights_bytes", "Encoded weights in memory", lambda: station.servers.bytes)
         gauge("slotlang_keys_bytes", "Evaluation keys in memory", lambda: station.keys.bytes)
+
+    def session(self, tenant: Tenant, name: str) -> Session:
+        """The tenant's session. Raises Refusal SL571: one of an adapter that the token is not for is missing, as any
+        that is not there."""
+        found = self.store.get(tenant.name, name)
+        if not tenant.sees(found.model):
+            raise no_session()
+        return found
 
     async def start(self) -> None:
         """Load the adapters. Raises ``SlotError`` where there is none, or none that can be served."""

@@ -43,6 +43,11 @@ _LOG = logging.getLogger("slotlang.service")
 Result = TypeVar("Result")
 
 
+def no_session() -> Refusal:
+    """What is said of a session that is not there, and of one that is not for whoever asks."""
+    return Refusal(MISSING, "there is no such session, or it has expired", hint="make a new one")
+
+
 class Store:
     """The sessions of a service. Threads may call it at the same time; one process has it (``state_of_one``).
     ``quota``: bytes of keys, and ``most``: sessions, of a tenant. Every method raises OSError, and Refusal SL575, where
@@ -157,7 +162,7 @@ class Store:
                 found = self._repaired(name)
         if found is not None and found.tenant == tenant and found.expires > self.clock() and name not in self._ending:
             return found
-        raise Refusal(MISSING, "there is no such session, or it has expired", hint="make a new one")
+        raise no_session()
 
     def _repaired(self, name: str) -> Session | None:
         """The session of a damaged file, from the index; None where that does not have it."""

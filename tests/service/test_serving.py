@@ -402,6 +402,36 @@ def test_a_body_may_come_in_pieces_for_longer_than_each_may_take(served: Process
     assert one == slowly and two == three and two[8:15] == b"SLOTBOX"
 
 
+def test_a_token_for_some_adapters_has_no_sessions_of_others(raw: Raw, served: Process) -> None:
+    """They are as any that are not there, and stay; nor does it get answers that are stored."""
+    session, body, key = raw.session(), raw.body(), secrets.token_urlsafe(16)
+    assert raw.evaluate(session, body, key).status_code == 200
+    token, none, keyed = served.token("alice", models=("other",)), "A" * 22, {"Idempotency-Key": key}
+    with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
+        assert session in {state["id"] for state in raw.http.get("/v1/sessions").json()["data"]}
+        about = {"sha256": hashlib.sha256(raw.keys).hexdigest(), "bytes": len(raw.keys)}
+        own = http.post("/v1/sessions", json={"model": "other", "keys": about}).json()["id"]
+        assert {state["model"] for state in http.get("/v1/sessions").json()["data"]} == {"other"}
+        for path, method, more in (
+            ("", "GET", {}),
+            ("", "DELETE", {}),
+            ("/keys?offset=0", "PUT", {"content": b"x"}),
+            ("/evaluate", "POST", {"content": body, "headers": keyed}),
+        ):
+            foreign, missing = (http.request(method, f"/v1/sessions/{n}{path}", **more) for n in (session, none))
+            assert refused(foreign, 404, "SL571") == refused(missing, 404, "SL571") and foreign.text == missing.text
+        # in a session that it has: of an adapter that it does not see, whoever asked for that before
+        assert raw.evaluate(own, body, key).status_code == 200
+        for served_now in True, False:
+            if not served_now:
+                with admin_of(served) as admin:
+                    assert admin.post("/v1/unload_lora_adapter", json={"lora_name": "tiny"}).status_code == 204
+            again = http.post(f"/v1/sessions/{own}/evaluate", content=body, headers=keyed)
+            assert "no adapter 'tiny'" in refused(again, 404, "SL571")
+        assert load(served, "tiny", "tiny").status_code == 200
+    assert raw.evaluate(session, body, key).status_code == 200
+
+
 @pytest.mark.parametrize("first", [b"", b"GET", b"GET /v1/models HTTP/1.1\r\nHost: x\r\n"])
 def test_half_a_head_holds_no_connection(served: Process, alice: str, first: bytes) -> None:
     """Nor nothing at all, nor half of a second request; a byte now and then does not help."""
