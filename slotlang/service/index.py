@@ -57,7 +57,7 @@ class Index:
     def __init__(self, path: Path, every: Callable[[], Iterable[Session]]) -> None:
         self.path, self._every = path, every
         self._lock = threading.Lock()
-        self.rebuilt = 0
+        self.rebuilt, self._doubted = 0, False
         self._connection = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
@@ -112,19 +112,31 @@ class Index:
         with self._lock:
             self._replace(problem)
 
+    def doubt(self) -> None:
+        """What it says may not be what the files say, as the system failed meanwhile: it is made anew when it is used
+        next."""
+        self._doubted = True
+
     def _replace(self, problem: Exception) -> None:
         _check_damage(problem)
         with suppress(sqlite3.Error):
             self._connection.close()
         self._connection = self._anew(problem)
+        self._doubted = False
 
     def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
+                if self._doubted:
+                    raise sqlite3.DatabaseError("it may not say what the files say")
                 return self._connection.execute(sql, values).fetchall()
             except sqlite3.DatabaseError as problem:
                 self._replace(problem)
+            try:
                 return self._connection.execute(sql, values).fetchall()
+            except sqlite3.DatabaseError as problem:
+                _check_damage(problem)
+                raise
 
     def sessions(self, where: str, *values: Any) -> list[Session]:
         """The sessions of which this holds, in this order."""

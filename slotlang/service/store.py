@@ -5,8 +5,9 @@
     STATE/index.sqlite          the same sessions, and when each was used last
 
 A session is read from its file; the index finds those of a tenant, and those that have expired. A file is written
-before the index names it, and goes before the index forgets it. At the start the index is compared with the files; one
-that is damaged is made anew, then or when it is noticed. Only use times are lost with it.
+before the index names it, and loses its name before the index forgets it. Where the index can't be written, the file is
+as it was before; where that fails too, the index is made anew from the files when it is used next. At the start it is
+compared with them; one that is damaged is made anew, then or when it is noticed. Only use times are lost with it.
 
 A session is made and ends, and does not change in between; it is ready when the file of its keys is there. Of a tenant
 one thread at a time makes and ends sessions, and writes and checks keys: that may take long, and holds up nobody but
@@ -41,6 +42,9 @@ from slotlang_runtime.amounts import count_of
 _LOG = logging.getLogger("slotlang.service")
 
 Result = TypeVar("Result")
+
+_UNFINISHED = ".slotlang."
+"""How files begin that are not whole yet, or not needed any more."""
 
 
 def no_session() -> Refusal:
@@ -88,8 +92,8 @@ class Store:
         """Make the index say what the files say, and remove what a process that was killed left."""
         indexed, named, whole = {s.id: s for s in self._index.sessions("TRUE")}, set[tuple[str, str]](), True
         for path in sorted((self.folder / "sessions").iterdir()):
-            if path.name.startswith(".slotlang."):
-                # half written
+            if path.name.startswith(_UNFINISHED):
+                # half written, or of a session that has half ended
                 path.unlink(missing_ok=True)
             if path.suffix != ".json":
                 continue
@@ -142,13 +146,27 @@ class Store:
         with self._of_one(tenant):
             self._make_room(tenant, keys, size)
             session = Session(secrets.token_urlsafe(16), tenant, model, now, now + lifetime, pin, keys, size)
-            self._write(session)
-            try:
+            with self._undone(lambda: self._file(session.id).unlink(missing_ok=True)):
+                self._write(session)
                 self._index.add(session, now)
-            except BaseException:
-                self._file(session.id).unlink(missing_ok=True)
-                raise
             return session
+
+    @contextmanager
+    def _undone(self, undo: Callable[[], object]) -> Iterator[None]:
+        """Within, a session's file and the index change. What fails is undone of the file."""
+        rebuilt = self._index.rebuilt
+        try:
+            yield
+        except BaseException:
+            try:
+                undo()
+            except OSError as problem:
+                _LOG.error("what failed of a session could not be undone: %s", problem)
+                self._index.doubt()
+            if self._index.rebuilt != rebuilt:
+                # of the files as they were meanwhile
+                self._index.doubt()
+            raise
 
     def get(self, tenant: str, name: str) -> Session:
         """The tenant's session. Raises Refusal SL571: one of another tenant is missing, as any other."""
@@ -245,10 +263,23 @@ class Store:
         return True
 
     def _remove(self, session: Session) -> None:
-        self._file(session.id).unlink(missing_ok=True)
-        self._index.remove(session.id)
-        if not self._index.sessions("tenant = ? AND keys = ?", session.tenant, session.keys):
+        alike = self._index.sessions("tenant = ? AND keys = ?", session.tenant, session.keys)
+        file = self._file(session.id)
+        # as a start removes it
+        gone = file.with_name(f"{_UNFINISHED}{session.id}")
+
+        def back() -> None:
+            with suppress(FileNotFoundError):
+                gone.replace(file)
+
+        with self._undone(back):
+            with suppress(FileNotFoundError):
+                file.replace(gone)
+            self._index.remove(session.id)
+        # from here on it has ended, whatever is left
+        if all(other.id == session.id for other in alike):
             self.keys.remove(session.tenant, session.keys)
+        gone.unlink(missing_ok=True)
 
     def expire(self) -> int:
         """End sessions that have expired and are not in use; their number."""

@@ -7,15 +7,16 @@ import fcntl
 import hashlib
 import resource
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from slotlang.diagnostics import SlotError
-from slotlang.service import index
+from slotlang.service import durable, index
 from slotlang.service.evaluator import Job, Placed
+from slotlang.service.index import Index
 from slotlang.service.manifest import File
 from slotlang.service.problems import Refusal, refusal
 from slotlang.service.sessions import Session
@@ -156,6 +157,88 @@ def test_a_start_keeps_what_it_can_not_read(tmp_path: Path) -> None:
     path.write_bytes(data)
     store = Store(tmp_path)
     assert store.get("alice", one.id) == one and store.ready(one) and len(store.of("alice")) == 2
+
+
+class Faults:
+    """From the ``number``-th change on, everything that changes a session's files or the index fails, until it is
+    ``over``; ``once``: that one alone."""
+
+    def __init__(self, number: int, once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left, self.once, self.over, self.met = number, once, False, False
+        for of, name in (
+            *((Path, name) for name in ("unlink", "replace")),
+            *((Index, name) for name in ("add", "remove", "sessions")),
+            (durable, "flush"),
+            (durable, "write_whole"),
+        ):
+            monkeypatch.setattr(of, name, self.failing(getattr(of, name)))
+
+    def failing(self, real: Callable[..., object]) -> Callable[..., object]:
+        """What this does, or fails in place of it."""
+
+        def call(*given: object, **more: object) -> object:
+            if not self.over:
+                self.left -= 1
+                if self.left < 0:
+                    self.met, self.over = True, self.once
+                    raise OSError(errno.EIO, "Input/output error")
+            return real(*given, **more)
+
+        return call
+
+
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_session_is_there_or_not_whatever_fails(
+    ends: bool, once: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it begins to fail: for who asks for it, in the list, and for a service that starts then."""
+    for number in range(100):
+        store = Store(tmp_path / f"{number}")
+        kept, ended = stored(store, b"kept"), stored(store, b"ended")
+        with monkeypatch.context() as patch:
+            faults = Faults(number, once, patch)
+            try:
+                if ends:
+                    store.delete(ended)
+                else:
+                    store.create("alice", "m", "0" * 64, 1, 1e6)
+            except OSError:
+                assert faults.met
+            faults.over = True
+            names = {path.stem for path in (tmp_path / f"{number}" / "sessions").glob("*.json")}
+            assert {session.id for session in store.of("alice")} == names >= {kept.id}
+            assert all(store.get("alice", name).id == name for name in names) and store.count == len(names)
+            if ended.id not in names:
+                with pytest.raises(Refusal, match="SL571"):
+                    store.get("alice", ended.id)
+            again = Store(tmp_path / f"{number}")
+            assert {session.id for session in again.of("alice")} == names
+            keys = {session.keys for session in again.of("alice")}
+            assert {path.name for path in (tmp_path / f"{number}" / "keys").glob("*/*")} <= keys
+            assert again.ready(kept) and (again.ready(ended) or ended.id not in names)
+        if not faults.met:
+            assert number > 3 and (ended.id in names) != ends
+            return
+    raise AssertionError("it never ends well")
+
+
+def test_a_session_that_can_not_be_forgotten_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And can be ended again, on a disk that has room."""
+    store = Store(tmp_path)
+    session = stored(store, b"keys")
+    with monkeypatch.context() as patch:
+
+        def full(*given: object) -> None:
+            raise Refusal("SL575", "the service's disk is full")
+
+        patch.setattr(Index, "remove", full)
+        with pytest.raises(Refusal, match="the service's disk is full"):
+            store.delete(session)
+    assert store.of("alice") == [session] == [store.get("alice", session.id)] and store.ready(session)
+    store.delete(session)
+    assert not store.of("alice") and store.rebuilt == 0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and "index" not in path.name]
 
 
 def test_an_index_that_another_process_has_locked_is_not_damaged(
