@@ -204,8 +204,10 @@ class Store:
         write_durable(self._file(session.id), json.dumps(asdict(session)).encode())
 
     def of(self, tenant: str) -> list[Session]:
-        """The tenant's sessions, the longest unused first."""
-        self._note_uses()
+        """The tenant's sessions, the longest unused first, as far as the index could be told."""
+        with suppress(Refusal):
+            # it may be that it can be read and not written
+            self._note_uses()
         return self._index.sessions("tenant = ? AND expires > ? ORDER BY used, id", tenant, self.clock())
 
     @property
@@ -235,11 +237,16 @@ class Store:
                     del self._uses[session.id]
 
     def _note_uses(self) -> None:
-        """Tell the index which sessions were used, and when."""
+        """Tell the index which sessions were used, and when: what it does not take, another time."""
         with self._moment:
             used, self._used = self._used, {}
-        for name, when in used.items():
-            self._index.used(name, when)
+        try:
+            for name in list(used):
+                self._index.used(name, used[name])
+                del used[name]
+        finally:
+            with self._moment:
+                self._used = used | self._used
 
     def delete(self, session: Session) -> None:
         """End a session. Its keys go with it, unless another session of the tenant has them."""

@@ -241,6 +241,22 @@ def test_a_session_that_can_not_be_forgotten_stays(tmp_path: Path, monkeypatch: 
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and "index" not in path.name]
 
 
+def test_a_list_needs_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a use forgotten that the index did not take."""
+    store = Store(tmp_path)
+    first, second = stored(store, b"1"), stored(store, b"2")
+    with store.using(first):
+        pass
+    with monkeypatch.context() as patch:
+
+        def full(*given: object) -> None:
+            raise Refusal("SL575", "the service's disk is full")
+
+        patch.setattr(Index, "used", full)
+        assert {session.id for session in store.of("alice")} == {first.id, second.id}
+    assert store.of("alice") == [second, first]
+
+
 def test_an_index_that_another_process_has_locked_is_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
