@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from slotlang.service.adapters import Adapter, Adapters
 from slotlang.service.answers import Answers, Stored
@@ -18,7 +17,7 @@ from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
-from slotlang.service.protocol import LENGTH, Item, Request, answer_frame, frame
+from slotlang.service.protocol import LENGTH, Item, Request, answer_frame, frame, is_small
 from slotlang.service.room import Taken
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
@@ -29,11 +28,6 @@ from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import check_inside, given_checksum, unpack
 
 _LOG = logging.getLogger("slotlang.service")
-
-Result = TypeVar("Result")
-
-_SMALL = 1 << 20
-"""Bytes of a body that are looked through at once: less time than a thread takes to be asked."""
 
 
 @dataclass(eq=False)
@@ -81,9 +75,9 @@ def _logged(problem: BaseException) -> Refusal:
     return told
 
 
-async def _soon(size: int, work: Callable[[], Result]) -> Result:
-    """The result of work on this many bytes: of a few at once, of many in a thread."""
-    return work() if size <= _SMALL else await asyncio.to_thread(work)
+async def _read(body: bytes) -> Request:
+    """The request of a body: of a small one at once, of others in a thread. Raises Rejected and Wrong."""
+    return Request.from_bytes(body) if is_small(body) else await asyncio.to_thread(Request.from_bytes, body)
 
 
 def _whole(stored: Stored) -> Stored:
@@ -121,7 +115,7 @@ class Evaluations:
         Raises Refusal and Rejected."""
         try:
             # a checked container is known by its head, which has the checksum of the rest
-            request = await _soon(len(body), lambda: Request.from_bytes(body))
+            request = await _read(body)
         except Wrong as problem:
             raise Refusal(MALFORMED, f"this is not a request: {problem}") from None
         name, digest = self.answers.name(tenant.name, session.id, key), given_checksum(body).hex()
