@@ -22,7 +22,7 @@ from slotlang.service.room import Taken
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
-from slotlang.service.turns import Queue
+from slotlang.service.turns import Admitted, Queue
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import check_inside, given_checksum, unpack
@@ -163,24 +163,27 @@ class Evaluations:
             )
         path = self.store.key_file(session)
         keys = Placed(path.parent, File(path.name, session.keys))
-        self.queue.admit(tenant.name, len(missing))
-        expected = sum(adapter.expected_bytes(groups[number]) for number in missing)
-        room.more(expected)
-        run.size += expected
-        self.token_rate.take(tenant.name, tokens, "tokens")
-        held = ExitStack()
-        # first: it may have ended meanwhile
-        held.enter_context(self.store.using(session))
-        held.enter_context(adapter.use())
-        # whether or not somebody still listens
-        held.enter_context(room.hold())
-        held.callback(self._left, stored.name, run)
+        with ExitStack() as begun:
+            admitted = dict(zip(missing, self.queue.admit(tenant.name, len(missing)), strict=True))
+            for one in admitted.values():
+                begun.callback(one.leave)
+            expected = sum(adapter.expected_bytes(groups[number]) for number in missing)
+            room.more(expected)
+            run.size += expected
+            self.token_rate.take(tenant.name, tokens, "tokens")
+            # it may have ended meanwhile
+            begun.enter_context(self.store.using(session))
+            begun.enter_context(adapter.use())
+            # whether or not somebody still listens
+            begun.enter_context(room.hold())
+            begun.callback(self._left, stored.name, run)
+            held = begun.pop_all()
         for number in missing:
             item, group = request.items[number], groups[number]
             upload = request.uploads[item.upload]
             job = Job(adapter.program(group), adapter.weights(group), keys, upload, *gates[number])
             end = run.end if number == numbers[-1] else b""
-            work = self._part(tenant, session, adapter, group, job, stored, number, item, end)
+            work = self._part(tenant, session, adapter, group, job, admitted[number], stored, number, item, end)
             run.parts[number] = asyncio.create_task(work)
         self._runs[stored.name] = run
 
@@ -205,6 +208,7 @@ class Evaluations:
         adapter: Adapter,
         group: Group,
         job: Job,
+        admitted: Admitted,
         stored: Stored,
         number: int,
         item: Item,
@@ -234,7 +238,7 @@ class Evaluations:
 
         with self._to_encode(job) as is_new:
             expected = adapter.expected_encoding(group) if is_new else 0.0
-            async with self.queue.turn(tenant.name, adapter.expected(group) + expected) as waited:
+            async with self.queue.turn(tenant.name, adapter.expected(group) + expected, admitted) as waited:
                 seconds["wait"].observe(waited)
                 data = await self._evaluated(session, job, kept)
                 self.queue.settle(tenant.name, encoding - expected)

@@ -175,6 +175,63 @@ def test_a_full_queue_refuses_before_any_work(folder: Path, tmp_path: Path) -> N
     asyncio.run(main())
 
 
+def test_requests_that_come_together_are_admitted_one_after_the_other(folder: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(folder, tmp_path, queue=4, queue_of_tenant=2)
+        await world.start()
+        queue = world.service.evaluations.queue
+        asked = [world.begin(world.body(LAYERS[0]), f"{number:016}") for number in range(9)]
+        begun = await asyncio.gather(*asked, return_exceptions=True)
+        runs = [run for run in begun if isinstance(run, Run)]
+        # none had had a turn when they were asked
+        assert len(runs) == 2
+        assert {one.code for one in begun if isinstance(one, Refusal)} == {"SL575"}
+        world.evaluator.go.set()
+        await asyncio.gather(*map(whole, runs))
+        assert queue.waiting == 0 and world.evaluator.begun == 2
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_who_was_admitted_and_does_not_wait_leaves_its_place(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(tenant: str, wanted: object, *of: int) -> None:
+        # of a session, or of more than no bytes
+        if wanted:
+            raise OSError
+
+    async def main() -> None:
+        world = World(folder, tmp_path, queue_of_tenant=2, tokens_per_minute=2.0)
+        await world.start()
+        evaluations, store = world.service.evaluations, world.service.store
+        # two evaluations of two tokens each
+        run = await world.begin(world.body(*LAYERS[:2]))
+        assert evaluations.queue.waiting == 2
+        for part in run.parts:
+            assert isinstance(part, asyncio.Task)
+            # before it has begun
+            part.cancel()
+        await asyncio.gather(*run.parts, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert evaluations.queue.waiting == 0
+        # the rate, then the room, then the session
+        with pytest.raises(Refusal, match="SL574"):
+            await world.begin(world.body(LAYERS[0]))
+        evaluations.token_rate = Rate(1e9, 1e9)
+        for owner, name in ((world.service.room, "add"), (store, "get")):
+            with monkeypatch.context() as patch:
+                room = world.service.room.take(ALICE.name, 0)
+                patch.setattr(owner, name, fail)
+                with pytest.raises(OSError):
+                    await evaluations.begin(ALICE, world.session, KEY, world.body(LAYERS[0]), room)
+            assert evaluations.queue.waiting == 0 and evaluations.under_way == 0
+        await world.service.close()
+
+    asyncio.run(main())
+
+
 def order_of(asked: list[tuple[str, float, float]], width: int = 1) -> list[str]:
     """The order in which evaluations run that come one after the other: tenants, the moments at which they come, and
     the seconds that they take, one at a time."""
@@ -261,7 +318,9 @@ def test_a_turn_counts_the_encoding_of_weights_for_a_new_gate(tmp_path: Path, mo
     build(tmp_path / "service", gates=True)
     priced, settled = list[float](), list[float]()
     turn, settle = Queue.turn, Queue.settle
-    monkeypatch.setattr(Queue, "turn", lambda q, tenant, seconds: priced.append(seconds) or turn(q, tenant, seconds))
+    monkeypatch.setattr(
+        Queue, "turn", lambda q, tenant, seconds, *of: priced.append(seconds) or turn(q, tenant, seconds, *of)
+    )
     monkeypatch.setattr(Queue, "settle", lambda q, tenant, more: settled.append(more) or settle(q, tenant, more))
 
     async def main() -> None:
