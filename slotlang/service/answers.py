@@ -119,6 +119,12 @@ class Answers:
         """Whether something is stored under a name."""
         return name in self._index
 
+    def bytes_of(self, name: str) -> int:
+        """Bytes that are stored under a name, now."""
+        with self._lock:
+            kept = self._index.get(name)
+            return 0 if kept is None else sum(place.size for place in kept.places)
+
     def begin(self, name: str, digest: str) -> Stored:
         """What is stored under a name, for a request of this digest: nothing of a new one. Raises Refusal SL576 where
         another request had the name, and OSError."""

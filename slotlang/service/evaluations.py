@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from slotlang.service.adapters import Adapter, Adapters
 from slotlang.service.answers import Answers, Stored
@@ -107,6 +108,8 @@ class Evaluations:
         self.queue = Queue(lambda: evaluator.width, limits)
         self.token_rate = Rate(limits.tokens_per_minute / 60, limits.tokens_per_minute)
         self._runs: dict[str, Run] = {}
+        # each request's, while it begins
+        self._beginning = WeakValueDictionary[str, asyncio.Lock]()
         self._tasks: set[asyncio.Task[bytes]] = set()
         self._encoding: Counter[Gated] = Counter()
 
@@ -119,15 +122,17 @@ class Evaluations:
         except Wrong as problem:
             raise Refusal(MALFORMED, f"this is not a request: {problem}") from None
         name, digest = self.answers.name(tenant.name, session.id, key), given_checksum(body).hex()
-        if (run := self._run(name, digest, room)) is not None:
-            return run
-        if self.answers.known(name):
-            stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
-        else:
-            # as most are: there is nothing to be read
-            stored = self.answers.new(name, digest)
-        # from here on nothing waits: of two requests with one key, one starts
-        return self._run(name, digest, room) or self._begun(tenant, session, stored, request, room)
+        # of requests with one key, those that come meanwhile wait until the first has begun, or has given up
+        async with self._beginning.setdefault(name, asyncio.Lock()):
+            if (run := self._run(name, digest, room)) is not None:
+                return run
+            stored, size = self.answers.new(name, digest), 0
+            # of most there is nothing to be read
+            if self.answers.known(name):
+                size = self.answers.bytes_of(name)
+                room.more(size)
+                stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
+            return self._begun(tenant, session, stored, request, room, size)
 
     def _run(self, name: str, digest: str, room: Taken) -> Run | None:
         """The run of a request that is under way; ``room`` is that of one more who waits for it. One whose parts have
@@ -141,15 +146,15 @@ class Evaluations:
             room.more(run.size)
         return run
 
-    def _begun(self, tenant: Tenant, session: Session, stored: Stored, request: Request, room: Taken) -> Run:
+    def _begun(self, tenant: Tenant, session: Session, stored: Stored, request: Request, room: Taken, size: int) -> Run:
+        """``size``: bytes that were taken of its room for what is stored."""
         numbers = range(len(request.items))
         run = Run(request.adapter, request.version, stored.digest)
         missing = [number for number in numbers if number not in stored.parts]
         if stored.parts:
             self.metrics.replays.inc(len(numbers) - len(missing))
         run.parts = [stored.parts.get(number, b"") for number in numbers]
-        run.size = sum(map(len, stored.parts.values()))
-        room.more(run.size)
+        run.size = size
         if not missing:
             return run
         adapter = self.adapters.get(tenant, request.adapter, request.version)

@@ -15,12 +15,13 @@ from served import LAYERS, D, build, update_of
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.service.adapters import Adapters
+from slotlang.service.answers import Stored
 from slotlang.service.evaluations import Run
 from slotlang.service.evaluator import Done, Gated, Job, Placed, Station, Threads
 from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File
 from slotlang.service.problems import Refusal, refusal
-from slotlang.service.protocol import Frames, Item, Request
+from slotlang.service.protocol import Frames, Item, Request, frame
 from slotlang.service.service import Service
 from slotlang.service.tokens import Tenant
 from slotlang.service.turns import Queue
@@ -118,6 +119,77 @@ def test_a_request_that_comes_again_is_not_evaluated_again(folder: Path, tmp_pat
         # after the adapter is gone, too
         await world.service.adapters.unload("tiny")
         assert await whole(await world.begin(body)) == answer
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["both stay", "the first leaves"])
+def test_repeats_that_come_together_evaluate_what_is_missing_once(leaves: bool, folder: Path, tmp_path: Path) -> None:
+    """One part is stored, the other one failed. What one repeat finds stored is old when the other one has ended."""
+
+    async def main() -> None:
+        world = World(folder, tmp_path, requests_memory=1 << 30)
+        await world.start()
+        evaluator, answers, body = world.evaluator, world.service.answers, world.body(*LAYERS[:2])
+        evaluate, begin = evaluator.evaluate, answers.begin
+        reading, read, go, late = threading.Event(), list[int](), threading.Event(), threading.Event()
+
+        async def failing(job: Job) -> Done:
+            if evaluator.begun:
+                raise OSError(errno.EIO, "a disk fails")
+            return await evaluate(job)
+
+        def slowly(name: str, digest: str) -> Stored:
+            found = begin(name, digest)
+            read.append(1)
+            reading.set()
+            (go if len(read) == 1 else late).wait(60)
+            return found
+
+        evaluator.go.set()
+        evaluator.evaluate = failing  # type: ignore[method-assign]
+        assert b"problem" in await whole(await world.begin(body))
+        evaluator.evaluate = evaluate  # type: ignore[method-assign]
+        answers.begin = slowly  # type: ignore[method-assign]
+        assert evaluator.begun == 1
+        repeats = [asyncio.create_task(world.begin(body)) for _ in range(2)]
+        await asyncio.to_thread(reading.wait, 60)
+        if leaves:
+            repeats.pop(0).cancel()
+        # long enough for the other one to read too, if it does
+        await asyncio.sleep(0.05)
+        go.set()
+        if leaves:
+            late.set()
+        ended, _ = await asyncio.wait(repeats, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        answer = await whole(ended.pop().result())
+        late.set()
+        for repeat in repeats:
+            assert await whole(await repeat) == answer
+        assert evaluator.begun == 2 and b"problem" not in answer and world.service.room.taken == 0
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_stored_has_room_before_it_is_read(folder: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(folder, tmp_path)
+        await world.start()
+        world.evaluator.go.set()
+        body, room = world.body(LAYERS[0]), world.service.room
+        answer = await whole(await world.begin(body))
+        taken, begin = list[int](), world.service.answers.begin
+
+        def noted(name: str, digest: str) -> Stored:
+            taken.append(room.taken)
+            return begin(name, digest)
+
+        world.service.answers.begin = noted  # type: ignore[method-assign]
+        assert await whole(await world.begin(body)) == answer
+        (during,) = taken
+        assert room.taken == 0 and len(answer) - len(frame("end", {})) - 100 < during - len(body) < len(answer)
         await world.service.close()
 
     asyncio.run(main())
