@@ -116,17 +116,17 @@ def build(
 
 
 class Process:
-    """A real ``slotlang serve`` of a folder, on a free port of the loopback."""
+    """A real ``slotlang serve`` of a folder, on a free port of the loopback. ``program``: runs slotlang's command."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder, self.options, self.port = folder, options, 0
+    def __init__(self, folder: Path, *options: str, program: Sequence[str] = ("-m", "slotlang")) -> None:
+        self.folder, self.options, self.program, self.port = folder, options, program, 0
         self.log = folder.parent / f"{folder.name}.log"
         self.tokens = Tokens(folder / ".state" / "tokens")
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        command = [sys.executable, "-m", "slotlang", "serve", str(self.folder), "--json", *self.options]
+        command = [sys.executable, *self.program, "serve", str(self.folder), "--json", *self.options]
         command += ["--port", str(self.port)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with self.log.open("ab") as log:

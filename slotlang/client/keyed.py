@@ -277,9 +277,21 @@ class Keyed:
         made = await self._sessions.new(adapter.name, self._evaluation_keys)
         self._session = name = str(made["id"])
         self._remember(adapter, name, self._secret)
+        # a rotation that replaces the file's key from here on finds this session written down, and ends it
+        await self._take_rotated()
+        if self._session is None:
+            await self._ended(name)
+            hint = "try again"
+            raise Anew(error("SL582", "other processes replace this secret key again and again", hint=hint))
         async with self._about(name):
             await self._sessions.send_rest(self._evaluation_keys, made)
         self._has_keys(adapter, name)
+
+    async def _ended(self, name: str) -> None:
+        """End a session that nobody needs."""
+        await self._sessions.end(name)
+        if self._file is not None:
+            forget(self._file, name)
 
     def _has_keys(self, adapter: Adapter, name: str) -> None:
         """The service has the present keys, in this session."""

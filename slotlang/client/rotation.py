@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 from slotlang.client.adapter import Crypto
-from slotlang.client.kept import alone, forget, remembered
+from slotlang.client.kept import alone, remembered
 from slotlang.client.keyed import Keyed
 from slotlang.client.problems import ServiceProblem
-from slotlang.client.secrets import read_secret, write_secret
+from slotlang.client.secrets import name_of, read_secret, write_secret
 from slotlang_runtime.client import SecretKey
 
 _LAST = 5.0
@@ -52,6 +52,11 @@ class Rotating(Keyed):
                 # the answer that names it may never have come
                 await _briefly(self._end_with(keys))
                 raise
+            if self._file is not None:
+                # whoever read the old key before it was replaced may have made a session meanwhile
+                later = remembered(self._file, self.url)
+                of_new = remembered(self._file, self.url, key=name_of(secret))
+                old = list(dict.fromkeys([*old, *(name for name in later if name not in of_new)]))
             self._secret, self._given = secret, None
             self._crypto, self._evaluation_keys = crypto, keys
             self._has_keys(adapter, state["id"])
@@ -71,9 +76,7 @@ class Rotating(Keyed):
 
     async def _end_all(self, sessions: Iterable[str]) -> None:
         for name in sessions:
-            await self._sessions.end(name)
-            if self._file is not None:
-                forget(self._file, name)
+            await self._ended(name)
 
     async def _end_with(self, keys: bytes, but: str | None = None) -> None:
         """End the sessions that have these keys or wait for them."""

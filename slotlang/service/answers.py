@@ -120,7 +120,7 @@ class Answers:
         return name in self._index
 
     def bytes_of(self, name: str) -> int:
-        """Bytes that are stored under a name."""
+        """Bytes that are stored under a name, now."""
         with self._lock:
             kept = self._index.get(name)
             return 0 if kept is None else sum(place.size for place in kept.places)

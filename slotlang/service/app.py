@@ -272,7 +272,7 @@ async def _invalid(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, RequestValidationError)
     first = problem.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
-    return response_of(Refusal(MALFORMED, f"{place}: {first['msg']}", status=422))
+    return response_of(Refusal(MALFORMED, f"{place:.200}: {first['msg']:.200}", status=422))
 
 
 async def _http(request: Request, problem: Exception) -> JSONResponse:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from slotlang.service.adapters import Adapter, Adapters
 from slotlang.service.answers import Answers, Stored
@@ -18,22 +18,18 @@ from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File, Group
 from slotlang.service.metrics import Metrics
 from slotlang.service.problems import FAILED, MALFORMED, NO_KEYS, OTHER_REQUEST, TOO_LARGE, Refusal, refusal
-from slotlang.service.protocol import LENGTH, Item, Request, answer_frame, frame
+from slotlang.service.protocol import LENGTH, Item, Request, answer_frame, frame, is_small
 from slotlang.service.room import Taken
 from slotlang.service.sessions import Session
 from slotlang.service.store import Store
 from slotlang.service.tokens import Tenant
-from slotlang.service.turns import Queue
+from slotlang.service.turns import Admitted, Queue
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.wire import check_inside, given_checksum, unpack
 
 _LOG = logging.getLogger("slotlang.service")
 
-Result = TypeVar("Result")
-
-_SMALL = 1 << 20
-"""Bytes of a body that are looked through at once: less time than a thread takes to be asked."""
 _SAID = 1 << 9
 """Bytes that the answer to an item has, at most, beside its results and what the request says of it."""
 
@@ -83,9 +79,9 @@ def _logged(problem: BaseException) -> Refusal:
     return told
 
 
-async def _soon(size: int, work: Callable[[], Result]) -> Result:
-    """The result of work on this many bytes: of a few at once, of many in a thread."""
-    return work() if size <= _SMALL else await asyncio.to_thread(work)
+async def _read(body: bytes) -> Request:
+    """The request of a body: of a small one at once, of others in a thread. Raises Rejected and Wrong."""
+    return Request.from_bytes(body) if is_small(body) else await asyncio.to_thread(Request.from_bytes, body)
 
 
 def _whole(stored: Stored) -> Stored:
@@ -115,6 +111,8 @@ class Evaluations:
         self.queue = Queue(lambda: evaluator.width, limits)
         self.token_rate = Rate(limits.tokens_per_minute / 60, limits.tokens_per_minute)
         self._runs: dict[str, Run] = {}
+        # each request's, while it begins
+        self._beginning = WeakValueDictionary[str, asyncio.Lock]()
         self._tasks: set[asyncio.Task[bytes]] = set()
         self._encoding: Counter[Gated] = Counter()
 
@@ -123,27 +121,25 @@ class Evaluations:
         Raises Refusal and Rejected."""
         try:
             # a checked container is known by its head, which has the checksum of the rest
-            request = await _soon(len(body), lambda: Request.from_bytes(body))
+            request = await _read(body)
         except Wrong as problem:
             raise Refusal(MALFORMED, f"this is not a request: {problem}") from None
         # what is stored, too
         self.adapters.check_seen(tenant, request.adapter)
         name, digest = self.answers.name(tenant.name, session.id, key), given_checksum(body).hex()
-        if (run := self._run(name, digest, room)) is not None:
-            return run
-        if self.answers.known(name):
-            room.more(self.answers.bytes_of(name))
-            stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
-        else:
-            # as most are: there is nothing to be read
-            stored = self.answers.new(name, digest)
-        # from here on nothing waits: of two requests with one key, one starts
-        run = self._run(name, digest, room)
-        if run is None:
+        # of requests with one key, those that come meanwhile wait until the first has begun, or has given up
+        async with self._beginning.setdefault(name, asyncio.Lock()):
+            if (run := self._run(name, digest, room)) is not None:
+                return run
+            stored, size = self.answers.new(name, digest), 0
+            # of most there is nothing to be read
+            if self.answers.known(name):
+                size = self.answers.bytes_of(name)
+                room.more(size)
+                stored = await asyncio.to_thread(lambda: _whole(self.answers.begin(name, digest)))
             # what answers say of items is what the request says
             said = len(body) - sum(map(len, request.uploads.values())) + _SAID * len(request.items)
-            run = self._begun(tenant, session, stored, request, said, room)
-        return run
+            return self._begun(tenant, session, stored, request, room, size, said)
 
     def _run(self, name: str, digest: str, room: Taken) -> Run | None:
         """The run of a request that is under way; ``room`` is that of one more who waits for it. One whose parts have
@@ -157,15 +153,18 @@ class Evaluations:
             room.more(run.size)
         return run
 
-    def _begun(self, tenant: Tenant, session: Session, stored: Stored, request: Request, said: int, room: Taken) -> Run:
-        """``said``: bytes that the answer has beside results, at most. What is stored has room."""
+    def _begun(
+        self, tenant: Tenant, session: Session, stored: Stored, request: Request, room: Taken, size: int, said: int
+    ) -> Run:
+        """``size``: bytes that were taken of its room for what is stored; ``said``: those that the answer has beside
+        results, at most."""
         numbers = range(len(request.items))
         run = Run(request.adapter, request.version, stored.digest)
         missing = [number for number in numbers if number not in stored.parts]
         if stored.parts:
             self.metrics.replays.inc(len(numbers) - len(missing))
         run.parts = [stored.parts.get(number, b"") for number in numbers]
-        run.size = sum(map(len, stored.parts.values()))
+        run.size = size
         if not missing:
             return run
         adapter = self.adapters.get(tenant, request.adapter, request.version)
@@ -179,24 +178,27 @@ class Evaluations:
             )
         path = self.store.key_file(session)
         keys = Placed(path.parent, File(path.name, session.keys))
-        self.queue.admit(tenant.name, len(missing))
-        expected = said + sum(adapter.expected_bytes(groups[number]) for number in missing)
-        room.more(expected)
-        run.size += expected
-        self.token_rate.take(tenant.name, tokens, "tokens")
-        held = ExitStack()
-        # first: it may have ended meanwhile
-        held.enter_context(self.store.using(session))
-        held.enter_context(adapter.use())
-        # whether or not somebody still listens
-        held.enter_context(room.hold())
-        held.callback(self._left, stored.name, run)
+        with ExitStack() as begun:
+            admitted = dict(zip(missing, self.queue.admit(tenant.name, len(missing)), strict=True))
+            for one in admitted.values():
+                begun.callback(one.leave)
+            expected = said + sum(adapter.expected_bytes(groups[number]) for number in missing)
+            room.more(expected)
+            run.size += expected
+            self.token_rate.take(tenant.name, tokens, "tokens")
+            # it may have ended meanwhile
+            begun.enter_context(self.store.using(session))
+            begun.enter_context(adapter.use())
+            # whether or not somebody still listens
+            begun.enter_context(room.hold())
+            begun.callback(self._left, stored.name, run)
+            held = begun.pop_all()
         for number in missing:
             item, group = request.items[number], groups[number]
             upload = request.uploads[item.upload]
             job = Job(adapter.program(group), adapter.weights(group), keys, upload, *gates[number])
             end = run.end if number == numbers[-1] else b""
-            work = self._part(tenant, session, adapter, group, job, stored, number, item, end)
+            work = self._part(tenant, session, adapter, group, job, admitted[number], stored, number, item, end)
             run.parts[number] = asyncio.create_task(work)
         self._runs[stored.name] = run
 
@@ -221,6 +223,7 @@ class Evaluations:
         adapter: Adapter,
         group: Group,
         job: Job,
+        admitted: Admitted,
         stored: Stored,
         number: int,
         item: Item,
@@ -249,7 +252,7 @@ class Evaluations:
 
         with self._to_encode(job) as is_new:
             expected = adapter.expected_encoding(group) if is_new else 0.0
-            async with self.queue.turn(tenant.name, adapter.expected(group) + expected) as waited:
+            async with self.queue.turn(tenant.name, adapter.expected(group) + expected, admitted) as waited:
                 seconds["wait"].observe(waited)
                 data = await self._evaluated(session, job, kept)
                 self.queue.settle(tenant.name, encoding - expected)

@@ -72,6 +72,10 @@ class Fields:
         value: list[Any] = self._of(name, list, "a list")
         return value
 
+    def count(self, name: str) -> int:
+        """The entries of a list, none of which is looked at."""
+        return len(self._list(name))
+
     def parts(self, name: str) -> list[Fields]:
         """A list of objects."""
         return [Fields(value, f"{self._place(name)}[{n}]") for n, value in enumerate(self._list(name))]

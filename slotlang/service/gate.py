@@ -83,6 +83,9 @@ class Gate:
             _LOG.info("a client went away")
             # what was begun can't be ended well
             line_of(scope).end()
+        except asyncio.CancelledError:
+            _LOG.info("a request was given up: the service stops")
+            line_of(scope).end()
 
 
 def response_of(told: Refusal) -> JSONResponse:

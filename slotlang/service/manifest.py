@@ -19,6 +19,7 @@ from typing import Any
 from slotlang.diagnostics import SlotError, error
 from slotlang.files import read_regular, reason_of, write_whole
 from slotlang.service.fields import Fields, Wrong
+from slotlang.service.protocol import MOST_NAME
 from slotlang_runtime.parameters import RELINEARIZATION
 
 SCHEMA = "slotlang.adapter/1"
@@ -255,6 +256,8 @@ class Manifest:
             for module in group.modules:
                 if module.name in seen or not module.name:
                     raise Wrong(f"the module {module.name!r:.200} is there twice")
+                if len(module.name) > MOST_NAME:
+                    raise Wrong(f"the module {module.name!r:.200} has a name of more than {MOST_NAME} characters")
                 if min(module.rows, module.columns) < 1 or module.output < 0:
                     raise Wrong(f"the module {module.name!r:.200} has sizes below 1")
                 seen.add(module.name)

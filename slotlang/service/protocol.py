@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from slotlang.service.fields import Fields, Wrong
 from slotlang_runtime.errors import BAD_RANKS, Rejected
 from slotlang_runtime.ranks import checked_ranks
-from slotlang_runtime.wire import Box, pack, pieces_of, unpack
+from slotlang_runtime.wire import HEAD_BYTES, Box, pack, pieces_of, unpack
 
 VERSION = 1
 HEADER = "Slotlang-Protocol"
@@ -27,10 +27,14 @@ BINARY = "application/octet-stream"
 IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,100}")
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 MOST_ITEMS = 4096
+MOST_MODULES, MOST_NAME = 4096, 1024
+"""Modules that an item names, and characters of each name."""
 MOST_RANKS = 1 << 16
 
 LENGTH = struct.Struct("<Q")
 MOST_FRAME = 1 << 28
+_SMALL, _SMALL_LABEL = 1 << 20, 1 << 14
+"""Bytes of a request, and of its label, that are read in less time than a thread takes to be asked."""
 
 
 Ranks: TypeAlias = Mapping[str, tuple[int, ...]]
@@ -61,12 +65,17 @@ class Item:
         """From plain data, its form checked. Raises Wrong, and Rejected for what is no ranks."""
         if strange := sorted(part.values.keys() - {"upload", "modules", "ranks"}):
             raise Wrong(f"an item has upload, modules and ranks, and not {strange[0]!r:.40}")
+        if (count := part.count("modules")) > MOST_MODULES:
+            raise Wrong(f"an item names at most {MOST_MODULES} modules, not {count}")
         modules, ranks = tuple(part.text_list("modules")), dict[str, tuple[int, ...]]()
-        if not modules or len(set(modules)) != len(modules):
+        if any(len(module) > MOST_NAME for module in modules):
+            raise Wrong(f"a module's name has at most {MOST_NAME} characters")
+        named = set(modules)
+        if not modules or len(named) != len(modules):
             raise Wrong("an item names no module, or one twice")
         given = part.part("ranks").values if "ranks" in part.values else {}
         for module, on in given.items():
-            if module not in modules:
+            if module not in named:
                 raise Rejected(f"an item has ranks of {module!r:.200}, and does not ask for its update", BAD_RANKS)
             ranks[module] = checked_ranks(module, on, MOST_RANKS)
         return cls(part.text("upload"), modules, ranks)
@@ -94,18 +103,24 @@ class Request:
         label = Fields(dict(box.label))
         if set(label.values) != {"adapter", "version", "items"}:
             raise Wrong("a request has adapter, version and items")
+        if not 0 < (count := label.count("items")) <= MOST_ITEMS:
+            raise Wrong(f"a request has 1 to {MOST_ITEMS} items, not {count}")
         items = []
         for part in label.parts("items"):
             item = Item.of(part)
             if box.records.get(item.upload) is None:
                 raise Wrong(f"an item names the upload {item.upload!r:.40}, which is not there")
             items.append(item)
-        if not 0 < len(items) <= MOST_ITEMS:
-            raise Wrong(f"a request has 1 to {MOST_ITEMS} items, not {len(items)}")
         if set(box.records) != {item.upload for item in items}:
             raise Wrong("a request has uploads that no item names")
         uploads = {name: record for name, record in box.records.items() if record is not None}
         return cls(label.text("adapter"), label.text("version"), tuple(items), uploads)
+
+
+def is_small(data: bytes) -> bool:
+    """Whether the bytes of a request are read in a moment. A label is text, and takes a hundred times as long."""
+    label = data[HEAD_BYTES : HEAD_BYTES + 4]
+    return len(data) <= _SMALL and int.from_bytes(label, "little") <= _SMALL_LABEL
 
 
 def frame(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Address:
     """Where to listen. ``port`` 0: any that is free. Without a certificate, on the loopback alone. ``stopping``:
-    seconds that requests under way have when the service is stopped."""
+    seconds in which the process ends when it is told to stop; clients have all but the last two for their answers."""
 
     host: str = "127.0.0.1"
     port: int = 8400
@@ -99,32 +101,43 @@ _FILES = 256
 """Files that a service has open beside its connections."""
 _TURN = 0.0002
 """Seconds after which a thread gives Python's lock to one that waits."""
+_CLOSING = 2
+"""Seconds of those for stopping in which clients are gone and evaluations may end."""
+_INTERRUPTED = 130
+"""The exit status that a shell gives to SIGINT."""
 
 
 class _Server(uvicorn.Server):
     """Says when it is ready, and ends without ending the process: what it stands in has files to close."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, connections: Connections, stopping: float, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._connections, self._ready = connections, ready
+        self._connections, self._stopping, self._ready = connections, stopping, ready
         self.interrupted = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop, and remember which signal it was."""
-        self.interrupted = self.interrupted or sig == signal.SIGINT
+        """Stop, and remember which signal it was. What lasts is whole at every moment, so that the process may end
+        without waiting for threads, which nobody can end: when the time is over, and at another SIGINT."""
+        if not self.should_exit:
+            self.interrupted = sig == signal.SIGINT
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+            signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+            # in a thread: whatever holds up the loop, or Python's own end
+            last = threading.Timer(self._stopping, os._exit, [_INTERRUPTED if self.interrupted else 0])
+            last.daemon = True
+            last.start()
         super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Within, SIGTERM and SIGINT stop the server: requests under way end first. A second SIGINT does not wait."""
-        loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
-        for number in numbers:
+        """From here on, SIGTERM and SIGINT stop the server: requests under way end first. Until the loop is closed:
+        evaluations may be under way when all connections have ended."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
@@ -148,8 +161,8 @@ def serve(
     ready: Callable[[str, Service], None],
 ) -> bool:
     """Serve a folder of built adapters until the process is told to stop (SIGTERM, SIGINT): requests under way end
-    first. ``scheduler``: evaluate on its workers, in place of threads. ``ready`` is told the address. Whether
-    it was SIGINT. Raises ``SlotError``."""
+    first, as far as they do in time. ``scheduler``: evaluate on its workers, in place of threads. ``ready`` is told the
+    address. Whether it was SIGINT. Raises ``SlotError``."""
     address.check()
     limits.check()
     _check_readable(folder)
@@ -175,10 +188,10 @@ def serve(
             # one that was accepted has time to send its head before as many are accepted that it has to give way
             backlog=max(1, min(2048, limits.connections // 2)),
             timeout_keep_alive=30,
-            timeout_graceful_shutdown=address.stopping,
+            timeout_graceful_shutdown=max(1, address.stopping - _CLOSING),
         )
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        server = _Server(config, service.connections, lambda: ready(address.url(port), service))
+        server = _Server(config, service.connections, address.stopping, lambda: ready(address.url(port), service))
         server.config.load()
         _run(server, service, listening)
         return server.interrupted

@@ -39,6 +39,21 @@ class _Place:
     turn: asyncio.Future[None] = field(compare=False)
 
 
+class Admitted:
+    """An evaluation that may wait: it counts as one that does from its admission on, until its turn comes or it
+    leaves."""
+
+    def __init__(self, waiting: Counter[str], tenant: str) -> None:
+        self._waiting, self._tenant, self._counts = waiting, tenant, True
+        waiting[tenant] += 1
+
+    def leave(self) -> None:
+        """It waits no more, if it did."""
+        if self._counts:
+            self._counts = False
+            _less(self._waiting, self._tenant)
+
+
 class Queue:
     """Turns for evaluations, as many at a time as ``width`` says now."""
 
@@ -54,19 +69,24 @@ class Queue:
 
     @property
     def waiting(self) -> int:
-        """Evaluations that wait."""
+        """Evaluations that wait, or were admitted and will."""
         return self._waiting.total()
 
-    def admit(self, tenant: str, count: int) -> None:
-        """Raise Refusal SL575 unless this many more may wait. Call it before any work is done for them."""
+    def admit(self, tenant: str, count: int) -> list[Admitted]:
+        """This many more evaluations, which count at once; whoever has them gives each to ``turn``, or leaves. Call it
+        before any work is done for them. Raises Refusal SL575 where there is no room for all."""
         if self.waiting + count > self.limits.queue or self._waiting[tenant] + count > self.limits.queue_of_tenant:
             raise Refusal(BUSY, "the service has no room for this request now", hint="try again", retry_after=1.0)
+        return [Admitted(self._waiting, tenant) for _ in range(count)]
 
     @asynccontextmanager
-    async def turn(self, tenant: str, seconds: float = _UNKNOWN) -> AsyncIterator[float]:
+    async def turn(
+        self, tenant: str, seconds: float = _UNKNOWN, admitted: Admitted | None = None
+    ) -> AsyncIterator[float]:
         """A turn for an evaluation that takes about this many seconds of a thread, after the seconds that it gives.
         Raises Refusal SL575 when it does not come in time."""
         start = self.clock()
+        waiting = admitted or Admitted(self._waiting, tenant)
         self._under_way[tenant] += 1
         try:
             rank = self._rank(tenant, seconds, start)
@@ -75,12 +95,14 @@ class Queue:
             if self.running < self.width():
                 self.running += 1
             else:
-                await self._wait(tenant, rank)
+                await self._wait(rank)
+            waiting.leave()
             try:
                 yield self.clock() - start
             finally:
                 self._next()
         finally:
+            waiting.leave()
             _less(self._under_way, tenant)
 
     def _rank(self, tenant: str, seconds: float, now: float) -> float:
@@ -99,10 +121,9 @@ class Queue:
         if seconds:
             self._rank(tenant, seconds, self.clock())
 
-    async def _wait(self, tenant: str, rank: float) -> None:
+    async def _wait(self, rank: float) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._places, _Place(rank, next(self._numbers), turn))
-        self._waiting[tenant] += 1
         try:
             async with asyncio.timeout(self.limits.wait):
                 await turn
@@ -114,8 +135,6 @@ class Queue:
             if isinstance(problem, TimeoutError):
                 raise Refusal(BUSY, "this evaluation waited too long", hint="try again", retry_after=5.0) from None
             raise
-        finally:
-            _less(self._waiting, tenant)
 
     def _next(self) -> None:
         self.running -= 1

@@ -22,6 +22,7 @@ from served import LAYERS, D, Process, build, update_of
 from slotlang.client import AsyncSession, ServiceProblem, Session
 from slotlang.client.connection import Connection
 from slotlang.client.kept import alone
+from slotlang.client.secrets import name_of, read_secret
 from slotlang.diagnostics import SlotError
 
 X = np.random.default_rng(7).standard_normal((2, D))
@@ -141,6 +142,51 @@ def test_sessions_are_written_down_up_to_a_number(tmp_path: Path, monkeypatch: p
     module.forget(file, names[3])
     (tmp_path / "secret.sessions" / names[4]).write_text("[]")
     assert module.remembered(file, "http://a") == names[2:3]
+
+
+@pytest.mark.parametrize(
+    ("after", "made"),
+    [(False, False), (True, False), (True, True)],
+    ids=["before the key is replaced", "after that", "while it is made"],
+)
+def test_who_read_the_old_key_within_a_rotation_takes_the_new_one(
+    service: Process, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, made: bool
+) -> None:
+    """Its session is made before the key is replaced, and after the old sessions were listed; or after all that."""
+    file, plain, asked = tmp_path / "secret", Connection.json, list[str]()
+
+    async def main() -> None:
+        async with (
+            AsyncSession(service.url, token, model="one", secret=file) as session,
+            AsyncSession(service.url, token, model="two", secret=file) as other,
+        ):
+            await session.keys()
+            old = name_of(read_secret(file))
+
+            async def json(self: Connection, method: str, *arguments: Any) -> Any:
+                if method != "POST" or asked:
+                    return await plain(self, method, *arguments)
+                asked.append(method)
+                if not after:
+                    # of the rotation: its old sessions are listed
+                    await other.keys()
+                    assert other._secret is not None and name_of(other._secret) == old
+                    return await plain(self, method, *arguments)
+                # of the other one
+                answer = await plain(self, method, *arguments) if made else None
+                await session.rotate()
+                return answer or await plain(self, method, *arguments)
+
+            monkeypatch.setattr(Connection, "json", json)
+            await (other.keys() if after else session.rotate())
+            y = await other.update(LAYERS[0], X)
+            assert np.abs(y - update_of(LAYERS[0], X)).max() < 1e-2
+            new = name_of(read_secret(file))
+            assert other._secret is not None and name_of(other._secret) == new != old
+            assert set(ids(service, token)) == {(await one.keys())["id"] for one in (session, other)}
+
+    asyncio.run(main())
+    assert asked
 
 
 # Links

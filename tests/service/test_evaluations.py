@@ -16,6 +16,7 @@ from served import LAYERS, D, build, update_of
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.service.adapters import Adapters
+from slotlang.service.answers import Stored
 from slotlang.service.app import sessions
 from slotlang.service.evaluations import Run
 from slotlang.service.evaluator import Done, Gated, Job, Placed, Station, Threads
@@ -23,7 +24,7 @@ from slotlang.service.index import Index
 from slotlang.service.limits import Limits, Rate
 from slotlang.service.manifest import File
 from slotlang.service.problems import Refusal, refusal
-from slotlang.service.protocol import Frames, Item, Request
+from slotlang.service.protocol import Frames, Item, Request, frame
 from slotlang.service.service import Service
 from slotlang.service.tokens import Tenant
 from slotlang.service.turns import Queue
@@ -153,6 +154,55 @@ def test_a_request_whose_answer_has_no_room_is_not_evaluated(folder: Path, tmp_p
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("leaves", [False, True], ids=["both stay", "the first leaves"])
+def test_repeats_that_come_together_evaluate_what_is_missing_once(leaves: bool, folder: Path, tmp_path: Path) -> None:
+    """One part is stored, the other one failed. What one repeat finds stored is old when the other one has ended."""
+
+    async def main() -> None:
+        world = World(folder, tmp_path, requests_memory=1 << 30)
+        await world.start()
+        evaluator, answers, body = world.evaluator, world.service.answers, world.body(*LAYERS[:2])
+        evaluate, begin = evaluator.evaluate, answers.begin
+        reading, read, go, late = threading.Event(), list[int](), threading.Event(), threading.Event()
+
+        async def failing(job: Job) -> Done:
+            if evaluator.begun:
+                raise OSError(errno.EIO, "a disk fails")
+            return await evaluate(job)
+
+        def slowly(name: str, digest: str) -> Stored:
+            found = begin(name, digest)
+            read.append(1)
+            reading.set()
+            (go if len(read) == 1 else late).wait(60)
+            return found
+
+        evaluator.go.set()
+        evaluator.evaluate = failing  # type: ignore[method-assign]
+        assert b"problem" in await whole(await world.begin(body))
+        evaluator.evaluate = evaluate  # type: ignore[method-assign]
+        answers.begin = slowly  # type: ignore[method-assign]
+        assert evaluator.begun == 1
+        repeats = [asyncio.create_task(world.begin(body)) for _ in range(2)]
+        await asyncio.to_thread(reading.wait, 60)
+        if leaves:
+            repeats.pop(0).cancel()
+        # long enough for the other one to read too, if it does
+        await asyncio.sleep(0.05)
+        go.set()
+        if leaves:
+            late.set()
+        ended, _ = await asyncio.wait(repeats, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        answer = await whole(ended.pop().result())
+        late.set()
+        for repeat in repeats:
+            assert await whole(await repeat) == answer
+        assert evaluator.begun == 2 and b"problem" not in answer and world.service.room.taken == 0
+        await world.service.close()
+
+    asyncio.run(main())
+
+
 def test_a_list_of_sessions_is_made_in_a_thread(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are, with one look at the index and one at the files of keys."""
 
@@ -186,6 +236,28 @@ def test_a_list_of_sessions_is_made_in_a_thread(folder: Path, tmp_path: Path, mo
             assert (state["ready"], state["keys"], state["coming"]) == told
             assert state["received"] == (2 if name == parts[b"7"] else 0)
         assert world.service.room.taken == len(answer.body)
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_stored_has_room_before_it_is_read(folder: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(folder, tmp_path)
+        await world.start()
+        world.evaluator.go.set()
+        body, room = world.body(LAYERS[0]), world.service.room
+        answer = await whole(await world.begin(body))
+        taken, begin = list[int](), world.service.answers.begin
+
+        def noted(name: str, digest: str) -> Stored:
+            taken.append(room.taken)
+            return begin(name, digest)
+
+        world.service.answers.begin = noted  # type: ignore[method-assign]
+        assert await whole(await world.begin(body)) == answer
+        (during,) = taken
+        assert room.taken == 0 and len(answer) - len(frame("end", {})) - 100 < during - len(body) < len(answer)
         await world.service.close()
 
     asyncio.run(main())
@@ -242,6 +314,63 @@ def test_a_full_queue_refuses_before_any_work(folder: Path, tmp_path: Path) -> N
         # and the key may be used again, for another request
         world.evaluator.go.set()
         assert await whole(await world.begin(world.body(LAYERS[0])))
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_requests_that_come_together_are_admitted_one_after_the_other(folder: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(folder, tmp_path, queue=4, queue_of_tenant=2)
+        await world.start()
+        queue = world.service.evaluations.queue
+        asked = [world.begin(world.body(LAYERS[0]), f"{number:016}") for number in range(9)]
+        begun = await asyncio.gather(*asked, return_exceptions=True)
+        runs = [run for run in begun if isinstance(run, Run)]
+        # none had had a turn when they were asked
+        assert len(runs) == 2
+        assert {one.code for one in begun if isinstance(one, Refusal)} == {"SL575"}
+        world.evaluator.go.set()
+        await asyncio.gather(*map(whole, runs))
+        assert queue.waiting == 0 and world.evaluator.begun == 2
+        await world.service.close()
+
+    asyncio.run(main())
+
+
+def test_who_was_admitted_and_does_not_wait_leaves_its_place(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(tenant: str, wanted: object, *of: int) -> None:
+        # of a session, or of more than no bytes
+        if wanted:
+            raise OSError
+
+    async def main() -> None:
+        world = World(folder, tmp_path, queue_of_tenant=2, tokens_per_minute=2.0)
+        await world.start()
+        evaluations, store = world.service.evaluations, world.service.store
+        # two evaluations of two tokens each
+        run = await world.begin(world.body(*LAYERS[:2]))
+        assert evaluations.queue.waiting == 2
+        for part in run.parts:
+            assert isinstance(part, asyncio.Task)
+            # before it has begun
+            part.cancel()
+        await asyncio.gather(*run.parts, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert evaluations.queue.waiting == 0
+        # the rate, then the room, then the session
+        with pytest.raises(Refusal, match="SL574"):
+            await world.begin(world.body(LAYERS[0]))
+        evaluations.token_rate = Rate(1e9, 1e9)
+        for owner, name in ((world.service.room, "add"), (store, "get")):
+            with monkeypatch.context() as patch:
+                room = world.service.room.take(ALICE.name, 0)
+                patch.setattr(owner, name, fail)
+                with pytest.raises(OSError):
+                    await evaluations.begin(ALICE, world.session, KEY, world.body(LAYERS[0]), room)
+            assert evaluations.queue.waiting == 0 and evaluations.under_way == 0
         await world.service.close()
 
     asyncio.run(main())
@@ -333,7 +462,9 @@ def test_a_turn_counts_the_encoding_of_weights_for_a_new_gate(tmp_path: Path, mo
     build(tmp_path / "service", gates=True)
     priced, settled = list[float](), list[float]()
     turn, settle = Queue.turn, Queue.settle
-    monkeypatch.setattr(Queue, "turn", lambda q, tenant, seconds: priced.append(seconds) or turn(q, tenant, seconds))
+    monkeypatch.setattr(
+        Queue, "turn", lambda q, tenant, seconds, *of: priced.append(seconds) or turn(q, tenant, seconds, *of)
+    )
     monkeypatch.setattr(Queue, "settle", lambda q, tenant, more: settled.append(more) or settle(q, tenant, more))
 
     async def main() -> None:

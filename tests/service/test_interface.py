@@ -15,7 +15,18 @@ from slotlang.api import load, loads, lower
 from slotlang.emit.loaded import load_module
 from slotlang.service.fields import Wrong
 from slotlang.service.interface import interface, interface_bytes
-from slotlang.service.protocol import LENGTH, Frames, Item, Request, answer_frame, frame
+from slotlang.service.protocol import (
+    LENGTH,
+    MOST_ITEMS,
+    MOST_MODULES,
+    MOST_NAME,
+    Frames,
+    Item,
+    Request,
+    answer_frame,
+    frame,
+    is_small,
+)
 from slotlang_runtime import Client, EvaluationKeys, Rejected, Server, Weights
 from slotlang_runtime.data import random_data
 from slotlang_runtime.module import Module
@@ -142,3 +153,30 @@ def test_a_request_is_read_as_it_was_written() -> None:
     read = Request.from_bytes(request.to_bytes())
     assert (read.adapter, read.version, read.items) == ("a", "v", request.items)
     assert bytes(read.uploads["0"]) == b"upload"
+
+
+@pytest.mark.parametrize(
+    ("items", "why"),
+    [
+        # each is refused by its count, before an entry is read: these would be refused for another reason
+        ([0] * (MOST_ITEMS + 1), "1 to 4096 items, not 4097"),
+        ([], "1 to 4096 items, not 0"),
+        ([{"upload": "0", "modules": [0] * (MOST_MODULES + 1)}], "at most 4096 modules, not 4097"),
+        ([{"upload": "0", "modules": ["m" * (MOST_NAME + 1)]}], "at most 1024 characters"),
+    ],
+    ids=["items", "none", "modules", "name"],
+)
+def test_a_request_is_counted_before_it_is_read(items: list[Any], why: str) -> None:
+    data = pack("requests", {"adapter": "a", "version": "v", "items": items}, {"0": b"upload"})
+    with pytest.raises(Wrong, match=why):
+        Request.from_bytes(data)
+
+
+def test_a_request_that_takes_long_to_read_is_not_small() -> None:
+    def size(items: int, upload: int) -> bool:
+        request = Request("a", "v", tuple(Item("0", (f"m{n}",)) for n in range(items)), {"0": bytes(upload)})
+        return is_small(request.to_bytes())
+
+    assert size(1, 100) and size(100, 1 << 19)
+    assert not size(1, 1 << 20) and not size(1000, 100)
+    assert is_small(b"")
