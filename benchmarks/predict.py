@@ -1,9 +1,10 @@
 """Predicted against measured times over the corpus and parameter sets: ``python -m benchmarks.predict [NAME...]``.
 
 Measured is process CPU time of one thread: every case is visited several times, minutes apart and each time in another
-order, and its time is the median over the visits of the median of each one's runs. So a moment in which the machine is
-fast or slow is outvoted. Primitives are measured in the same run, before, between and after the visits. Both are taken
-over a yardstick, the time of one operation right before and after, and given in the machine's fast moments;
+order, and its time is the median of the calmer half of its runs, warm ones: the same goes before each for 10 ms. So a
+moment in which the machine is slow is left out. Primitives are measured in the same run, before, between and after the
+visits. Both are taken over a yardstick, the time of one operation right before and after, and given in the machine's
+fast moments;
 ``as_measured_seconds`` is the median as it was.
 Exit status 1 when a phase is off by more than 15 % in the median or 30 % at worst.
 """
@@ -39,8 +40,10 @@ from slotlang.meaning.program import Program
 from slotlang.planning.parameters import Parameters
 from slotlang.planning.plan import Plan
 from slotlang.planning.target import Target
-from slotlang.run.calibrate import POINTS, Yardstick, calibrate
+from slotlang.run.calibrate import POINTS, Yardstick, calibrate, calm
+from slotlang.run.primitives import WARM
 from slotlang.run.runner import load_module, random_data
+from slotlang_runtime.labels import module_label
 from slotlang_runtime.seal.ring import Ring
 from slotlang_runtime.weights import checked_weights
 from slotlang_runtime.wire import pack
@@ -55,7 +58,7 @@ SLICE_SECONDS = 10.0
 SECONDS = 0.1
 """Repeated runs of one phase in one visit stop after so much time."""
 SHORT = 0.05
-"""Seconds; of a phase that takes less, one more run goes before each, untimed."""
+"""Seconds; of a phase that takes less, others go before each run for a while, untimed."""
 RUNS = range(2, 6)
 """Least and most runs of a phase in one visit."""
 PHASES = ("encoding", "encryption", "reading", "evaluation", "masking", "saving", "decryption")
@@ -112,19 +115,24 @@ def cases(paths: list[Path], profile: Profile) -> Iterator[tuple[str, dict[str, 
 
 @dataclass(frozen=True)
 class Measured:
-    """Of each phase, the median time in yardsticks and in seconds."""
+    """Of each phase, what runs took in seconds, with twice the yardstick beside each."""
 
-    yardsticks: dict[str, float]
-    seconds: dict[str, float]
+    runs: dict[str, list[tuple[float, float]]]
 
     @classmethod
     def of_visits(cls, visits: list[Measured]) -> Measured:
-        """The median over visits of one case."""
+        """The runs of all visits of one case."""
+        return cls({phase: [run for visit in visits for run in visit.runs[phase]] for phase in PHASES})
 
-        def median(of: Callable[[Measured], dict[str, float]]) -> dict[str, float]:
-            return {phase: statistics.median(of(visit)[phase] for visit in visits) for phase in PHASES}
+    @property
+    def yardsticks(self) -> dict[str, float]:
+        """Medians of the calmer half of the runs, in yardsticks."""
+        return {phase: calm((yard, 2 * seconds / yard) for yard, seconds in runs) for phase, runs in self.runs.items()}
 
-        return cls(median(lambda v: v.yardsticks), median(lambda v: v.seconds))
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Medians of all runs."""
+        return {phase: statistics.median(seconds for _, seconds in runs) for phase, runs in self.runs.items()}
 
 
 def measured(made: Plan, text: str, yardstick: Yardstick) -> Measured:
@@ -140,36 +148,38 @@ def measured(made: Plan, text: str, yardstick: Yardstick) -> Measured:
     download = server.evaluate(upload, keys).data
     # what the first call finds out and keeps
     client.decrypt(download)
+
+    def prepare() -> None:
+        server._prepared.clear()
+        server.prepare()
+
     actions: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "encoding": (lambda: None, lambda: type(server.engine).encode(module, ring, arrays)),
         "encryption": (lambda: None, lambda: client.encrypt(**inputs)),
         "reading": (lambda: None, lambda: server.load(upload)),
-        "evaluation": (server.prepare, lambda: server.compute(cipher, keys)),
-        "masking": (lambda: None, server.prepare),
-        "saving": (lambda: None, lambda: pack("results", {}, server.engine.save(evaluated.results))),
+        "evaluation": (prepare, lambda: server.compute(cipher, keys)),
+        "masking": (server._prepared.clear, server.prepare),
+        "saving": (lambda: None, lambda: pack("results", module_label(module), server.engine.save(evaluated.results))),
         "decryption": (lambda: None, lambda: client.decrypt(download)),
     }
-    yards: dict[str, list[float]] = {name: [] for name in actions}
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in actions}
     for number in range(RUNS.stop):
         for name, (before, action) in actions.items():
-            if number >= RUNS.start and sum(seconds[name]) > SECONDS:
+            taken = [seconds for _, seconds in runs[name]]
+            if number >= RUNS.start and sum(taken) > SECONDS:
                 continue
-            server._prepared.clear()
             first = yardstick.now()
             before()
-            if min(seconds[name], default=0.0) < SHORT:
-                # as primitives are measured: code and tables are in the caches
+            start = time.process_time()
+            # as primitives are measured: code and tables are in the caches, and the processor is as fast as it becomes
+            while min(taken, default=0.0) < SHORT and time.process_time() < start + WARM:
                 action()
                 before()
             start = time.process_time()
             action()
-            seconds[name].append(time.process_time() - start)
-            yards[name].append(2 * seconds[name][-1] / (first + yardstick.now()))
-    return Measured(
-        {name: statistics.median(found) for name, found in yards.items()},
-        {name: statistics.median(found) for name, found in seconds.items()},
-    )
+            seconds = time.process_time() - start
+            runs[name].append((first + yardstick.now(), seconds))
+    return Measured(runs)
 
 
 def together(parts: list[tuple[Profile, float]], fastest: float) -> Profile:

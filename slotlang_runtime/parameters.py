@@ -26,6 +26,9 @@ DOUBLE_BITS = 50
 LAZY_BITS = 45
 """Bits of primes so small that a transform in words of 52 bits takes no reductions."""
 
+SUMS_TOGETHER = 8
+"""Sums of products of the same ciphertexts that compiled kernels compute together."""
+
 LEAST_SENT = 8
 """Bits of a coefficient that are sent at least."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slotlang.cost.primitives import BY_SLOTS, KEY_SWITCH, PRIMITIVES
+from slotlang.cost.primitives import BY_SLOTS, OF_KERNELS, PRIMITIVES
 from slotlang.cost.profile import Machine, Profile
 
 Price = Callable[[str, int], float]
@@ -17,7 +17,7 @@ def priced(price: Price, *, parts: bool = False) -> Profile:
     table = {d: {p: {k: price(p, k) for k in range(1, 9)} for p in PRIMITIVES} for d in (8192, 16384)}
     for d, primitives in table.items():
         primitives.update({p: {d // 2: price(p, 1)} for p in BY_SLOTS})
-    kernels = {d: {p: {k: price(p, k) for k in range(1, 9)} for p in KEY_SWITCH} for d in table} if parts else {}
+    kernels = {d: {p: {k: price(p, k) for k in range(1, 9)} for p in OF_KERNELS} for d in table} if parts else {}
     return Profile("priced", machine, "2026-01-01", 0.0, table, kernels=kernels)
 
 

@@ -8,12 +8,12 @@ part of the primitives that encode, send and read, and of no other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from slotlang.cost.hidden import Hidden
 from slotlang.cost.key_switching import key_switching
-from slotlang.cost.primitives import KEY_SWITCH, SLOT_BLOCK
+from slotlang.cost.primitives import FAR_MEGABYTE, FAR_MEGABYTES, KEY_SWITCH, NEAR_MEGABYTES, SLOT_BLOCK
 from slotlang.cost.profile import Profile
 from slotlang.cost.vectors import (
     VectorShape,
@@ -27,7 +27,7 @@ from slotlang.cost.vectors import (
 from slotlang.graph.graph import Graph
 from slotlang.graph.kinds import KINDS
 from slotlang.meaning.value import TensorForm
-from slotlang_runtime.parameters import LEAST_DEGREE
+from slotlang_runtime.parameters import LEAST_DEGREE, SUMS_TOGETHER
 
 Calls = Counter[tuple[str, int]]
 """How often each primitive is used, with the number of data primes (of slots, for ``BY_SLOTS`` of the profile)."""
@@ -80,6 +80,7 @@ def evaluation_calls(graph: Graph, data_primes: int, *, compiled: bool = True, p
         for number, products in graph.dots.items():
             calls["dot", data_primes - graph.levels[number]] += 1
             calls["dot_product", data_primes - graph.levels[number]] += products
+        calls.update({("dot_operand", data_primes - level): reads for level, reads in _operands(graph).items()})
     alone = (
         number
         for number, node in enumerate(graph.nodes)
@@ -87,6 +88,49 @@ def evaluation_calls(graph: Graph, data_primes: int, *, compiled: bool = True, p
         and not (parts and KINDS[node.kind].key is not None)
     )
     return calls + _calls_of(graph, alone, data_primes)
+
+
+def far_seconds(calls: Calls, degree: int, profile: Profile) -> float:
+    """What an evaluation by compiled kernels takes more, as no cache holds all weights until the next one."""
+    words = degree * sum(primes * times for (name, primes), times in calls.items() if name == "dot_product")
+    megabytes = 8 * words / (1 << 20)
+    far = (megabytes - NEAR_MEGABYTES) / (FAR_MEGABYTES - NEAR_MEGABYTES)
+    if not profile.kernels or far <= 0:
+        return 0.0
+    return megabytes * min(far, 1.0) * profile.seconds(FAR_MEGABYTE, degree, 1)
+
+
+def _operands(graph: Graph) -> Counter[int]:
+    """How many ciphertexts sums of products read, by level: those of sums in a row of the same ciphertexts once for
+    ``SUMS_TOGETHER`` of them."""
+    reads: Counter[int] = Counter()
+    before: list[int] = []
+    waiting: set[int] = set()
+    for number, node in enumerate(graph.nodes):
+        if number in graph.dots:
+            operands = list(_factors(graph, number))
+            if operands != before or len(waiting) == SUMS_TOGETHER:
+                reads[graph.levels[number]] += len(operands)
+                before = operands
+                waiting.clear()
+            waiting.add(number)
+            continue
+        used = number not in graph.in_dots
+        if used and (KINDS[node.kind].key is not None or not waiting.isdisjoint(node.operands)):
+            # what a key is switched of, and what is computed of a sum, can't wait
+            before = []
+            waiting.clear()
+    return reads
+
+
+def _factors(graph: Graph, number: int) -> Iterator[int]:
+    """The ciphertexts of a sum of products, in their order; those of sums inside of it too."""
+    node = graph.nodes[number]
+    if node.kind == "mul_plain":
+        yield node.operands[0]
+    else:
+        for operand in node.operands:
+            yield from _factors(graph, operand)
 
 
 def returning_calls(graph: Graph, data_primes: int) -> Calls:
@@ -269,7 +313,7 @@ def predict(
     evaluation = matrix
     if evaluation is None:
         calls = evaluation_calls(graph, data_primes, compiled=compiled, parts=bool(profile.kernels))
-        evaluation = seconds(calls) + seconds(open_calls(graph, data_primes)) / 2
+        evaluation = seconds(calls) + seconds(open_calls(graph, data_primes)) / 2 + far_seconds(calls, degree, profile)
     return Prediction(
         profile=profile.name,
         evaluation=evaluation + seconds(adding + returning_calls(graph, data_primes)),

@@ -11,7 +11,8 @@ PRIMITIVES: Mapping[str, str] = {
     "conjugate": "complex_conjugate into a new ciphertext; one key switch",
     "multiply_plain": "into a new ciphertext, each time with another plaintext",
     "dot": "a sum of products with plaintexts in one pass, besides its products",
-    "dot_product": "each product of such a sum",
+    "dot_product": "each product of such a sum, besides its ciphertext",
+    "dot_operand": "each ciphertext of such sums, read once for up to 8 sums in a row of the same ones",
     "multiply": "of two ciphertexts into a new one of three polynomials",
     "relinearize": "in place, of three polynomials; one key switch",
     "add": "of two ciphertexts into a new one",
@@ -68,10 +69,16 @@ SLOT_BLOCK = 256
 BY_SLOTS = ("gather", "vector", "remainder", "collect")
 """Primitives that are measured by number of slots in place of primes."""
 
+FAR_MEGABYTE = "far_megabyte"
+NEAR_MEGABYTES, FAR_MEGABYTES = 16, 64
+"""Weights of so many megabytes are taken from the caches, as they are measured, and of so many from the
+memory; between the two, part of them."""
+
 BY_NUMBER = (
     "encode_integer",
     "array_call",
     "tensor_product",
+    FAR_MEGABYTE,
     *(name for name in PRIMITIVES if name.startswith("request_")),
 )
 """Primitives whose time depends on nothing but how often they are used."""
@@ -82,6 +89,12 @@ KEY_SWITCH: Mapping[str, str] = {
     "mod_down": "a pending sum, divided by the special prime",
 }
 """The parts of a key switch, which compiled kernels execute apart (``slotlang.cost.key_switching``)."""
+
+OF_KERNELS: Mapping[str, str] = {
+    **KEY_SWITCH,
+    FAR_MEGABYTE: "what a megabyte of weights takes beside the sums of products with them, where no cache holds it",
+}
+"""Primitives that compiled kernels alone have."""
 
 KINDS_OF_KERNELS = (LARGEST_PRIME, DOUBLE_BITS, LAZY_BITS)
 """Bits of the largest prime that each kind of compiled kernels takes. A processor may have one kind for several."""

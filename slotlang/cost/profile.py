@@ -14,13 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from slotlang.cost.primitives import BY_NUMBER, BY_SLOTS, KEY_SWITCH, KINDS_OF_KERNELS, PRIMITIVES
+from slotlang.cost.primitives import BY_NUMBER, BY_SLOTS, KEY_SWITCH, KINDS_OF_KERNELS, OF_KERNELS, PRIMITIVES
 from slotlang.diagnostics import Diagnostic, SlotError, error
 from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.parameters import LARGEST_PRIME, LAZY_BITS
 
-SCHEMA = "slotlang.profile/10"
+SCHEMA = "slotlang.profile/11"
 
 Table = Mapping[int, Mapping[str, Mapping[int, float]]]
 
@@ -41,7 +41,7 @@ class Profile:
 
     ``date``: ISO, of the measurement. ``load``: the machine's one-minute load average then; above 1 other
     work ran beside it. ``source``: the file, for messages. ``kernels``: times of compiled kernels, for primes
-    of any size, empty where they were not measured: all of ``KEY_SWITCH``, and those of ``PRIMITIVES`` that take
+    of any size, empty where they were not measured: all of ``OF_KERNELS``, and those of ``PRIMITIVES`` that take
     another time with them, at every degree the same ones. ``small``: the same for primes of at most so many bits,
     which have kernels of their own.
     """
@@ -317,7 +317,7 @@ def parse_profile(data: Any, path: Path) -> Profile:
             named = [set(given) for given in degrees.values() if isinstance(given, dict)]
             others = [primitive for primitive in PRIMITIVES if any(primitive in given for given in named)]
             kernels[bits] = tables(
-                degrees, f" of kernels for primes of {count_of(bits, 'bit')}", (*KEY_SWITCH, *others)
+                degrees, f" of kernels for primes of {count_of(bits, 'bit')}", (*OF_KERNELS, *others)
             )
     return Profile(
         take(data, "name", str, "'name'"),

@@ -37,7 +37,7 @@ have the precision too."""
 ROUNDED = 1.05
 """By how much the error may grow where results take fewer bytes, and little of the precision is left."""
 
-SLOWER = 1.02
+SLOWER = 1.05
 """How many times as long a request may take where its results take fewer bytes."""
 
 MAX_PRIMES = 12

@@ -8,12 +8,12 @@ import os
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from slotlang.cost.primitives import KINDS_OF_KERNELS
+from slotlang.cost.primitives import FAR_MEGABYTE, KINDS_OF_KERNELS
 from slotlang.cost.profile import Profile, this_machine
 from slotlang.diagnostics import error
 from slotlang_runtime.parameters import DOUBLE_BITS, LARGEST_PRIME, LAZY_BITS
@@ -58,6 +58,9 @@ SECONDS = 40.0
 """Measuring stops when so much time has passed, after one round at least; preparing takes some seconds besides."""
 MOST_ROUNDS = 15
 
+SHORT = 2e-3
+"""Seconds for which the reference operation runs before it is timed."""
+
 Progress = Callable[[str, float], None]
 """Told what is done, and how much of all is done, from 0 to 1."""
 
@@ -78,7 +81,7 @@ class Yardstick:
 
     def now(self) -> float:
         """Seconds that the operation takes now."""
-        seconds = self._rotation.seconds()
+        seconds = self._rotation.seconds(SHORT)
         self.fastest = min(self.fastest, seconds)
         return seconds
 
@@ -90,10 +93,10 @@ def calibrate(
     yardstick: Yardstick | None = None,
 ) -> Profile:
     """Measure this machine: medians over rounds that visit every primitive at every degree and number of primes, so
-    that other work falls on all alike; each time is divided by that of a reference rotation measured just before and
-    after, and given for the machine's fast moments. Without ``degrees`` all of ``POINTS``; a profile scales what it
-    does not have from the nearest degree it has. ``yardstick``: one that was used before, so that its fastest moments
-    count here too.
+    that other work falls on all alike, in the calmer half of the moments. Each time is divided by that of a reference
+    rotation measured just before and after, and given for the machine's fast moments. Without ``degrees`` all of
+    ``POINTS``; a profile scales what it does not have from the nearest degree it has. ``yardstick``: one that was used
+    before, so that its fastest moments count here too.
 
     Raises SL445 when TenSEAL is missing, SL446 for a degree that is not measured.
     """
@@ -132,7 +135,7 @@ def calibrate(
     samples += calls
     yardstick = yardstick or Yardstick()
     prepared = time.perf_counter()
-    found: dict[tuple[int, int, str, int], list[float]] = defaultdict(list)
+    found: dict[tuple[int, int, str, int], list[tuple[float, float]]] = defaultdict(list)
     gc.collect()
     for number in range(MOST_ROUNDS):
         for at, (most, sample) in enumerate(samples):
@@ -141,7 +144,7 @@ def calibrate(
                 break
             before, measured, after = yardstick.now(), sample.seconds(), yardstick.now()
             key = most, sample.degree, sample.primitive, sample.primes
-            found[key].append(2 * measured / (before + after))
+            found[key].append((before + after, 2 * measured / (before + after)))
             if at % 32 == 0:
                 rounds = number + at / len(samples)
                 progress(f"round {number + 1}", 0.1 + 0.9 * max(min(passed, rounds, 1.0), rounds / MOST_ROUNDS))
@@ -149,11 +152,11 @@ def calibrate(
     tables: dict[int, dict[int, dict[str, dict[int, float]]]] = {}
     for (most, degree, primitive, count), times in found.items():
         column = tables.setdefault(most, {}).setdefault(degree, {}).setdefault(primitive, {})
-        column[count] = yardstick.fastest * statistics.median(times)
+        column[count] = yardstick.fastest * calm(times)
     for table in tables.values():
         fixed = fixed_of({name: times[1] for name, times in table[wanted[0]].items() if 1 in times})
         for degree, primitives in table.items():
-            _split_sums(primitives)
+            _split_sums(primitives, degree)
             primitives |= split(primitives, fixed, degree // 2)
             _split_arrays(primitives)
             for name in [name for name in primitives if is_call(name)]:
@@ -167,14 +170,33 @@ def calibrate(
     return Profile(name, machine, date, load, seal, "", kernels.pop(LARGEST_PRIME, {}), kernels)
 
 
-def _split_sums(primitives: dict[str, dict[int, float]]) -> None:
-    """What a sum of products takes, in place of two sums: for each product, and besides."""
-    from slotlang.run.primitives import SUMS, sum_of
+def calm(measured: Iterable[tuple[float, float]]) -> float:
+    """The median of what was measured in the calmer half of the moments; each is given with how slow it was."""
+    found = sorted(measured)
+    return statistics.median(value for _, value in found[: -(-len(found) // 2)])
 
-    few, many = (primitives.pop(sum_of(terms)) for terms in SUMS)
-    each = {k: max(many[k] - few[k], 0.0) / (SUMS[1] - SUMS[0]) for k in few}
-    primitives["dot_product"] = each
-    primitives["dot"] = {k: max(few[k] - SUMS[0] * each[k], 0.0) for k in few}
+
+def _split_sums(primitives: dict[str, dict[int, float]], degree: int) -> None:
+    """What a sum of products takes, in place of the sums that were measured: for each product, for each ciphertext that
+    is read, besides, and for each megabyte that comes from the memory."""
+    from slotlang.run.primitives import SUMS, sums_of
+
+    few, many, together = (primitives.pop(sums_of(*shape)) for shape in SUMS)
+    (_, least), (_, most), (sums, terms) = SUMS
+    columns: tuple[dict[int, float], ...] = ({}, {}, {})
+    for primes in few:
+        # of a sum alone, a product and its ciphertext
+        both = max(many[primes] - few[primes], 0.0) / (most - least)
+        besides = max(few[primes] - least * both, 0.0)
+        # sums * besides + sums * terms * product + terms * (both - product)
+        product = (together[primes] - sums * besides - terms * both) / ((sums - 1) * terms)
+        product = min(max(product, 0.0), both)
+        for column, seconds in zip(columns, (besides, product, both - product), strict=True):
+            column[primes] = seconds
+    primitives |= zip(("dot", "dot_product", "dot_operand"), columns, strict=True)
+    for primes, seconds in primitives.get(FAR_MEGABYTE, {}).items():
+        megabytes = 8 * degree * primes * sums * terms / (1 << 20)
+        primitives[FAR_MEGABYTE] = {1: max(seconds - together[primes], 0.0) / megabytes}
 
 
 def _split_arrays(primitives: dict[str, dict[int, float]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,31 +18,30 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as seal
 
-from slotlang.cost.primitives import BY_SLOTS
+from slotlang.cost.primitives import BY_SLOTS, NEAR_MEGABYTES
 from slotlang.cost.vectors import product_work
 from slotlang_runtime.client import SecretKey
-from slotlang_runtime.kernels.operations import ResidueOperations
-from slotlang_runtime.kernels.residues import ArrangedKey, ResidueRing
-from slotlang_runtime.kernels.unavailable import Unavailable
 from slotlang_runtime.keys import EvaluationKeys
 from slotlang_runtime.limits import Limit
 from slotlang_runtime.matrix.engine import MatrixEngine
 from slotlang_runtime.module import Kernel, Module, Output, Packing, Plaintexts, Results
 from slotlang_runtime.operations import Evaluation
-from slotlang_runtime.parameters import Parameters
+from slotlang_runtime.parameters import SUMS_TOGETHER, Parameters
 from slotlang_runtime.seal.operations import SealOperations
 from slotlang_runtime.seal.ring import Ring, context_of
 
 SCALE = 2.0**10
 """Products of two such scales fit the smallest prime; the time of an operation does not depend on scales."""
-OPERANDS = 8
+OPERANDS = 16
 """Ciphertexts that operations take in turn."""
-PLAINTEXT_BYTES = 1 << 24
+PLAINTEXT_BYTES = NEAR_MEGABYTES << 20
 """Plaintexts taken in turn, in all: beyond the second-level cache of most processors."""
-SUMS = 4, 16
-"""Products of the sums that are measured: what one more takes is the difference, and what none takes is the rest."""
-WARM, LEAST = 2e-3, 1e-3
-"""Seconds for which a primitive runs before it is timed, and for which it is timed, about."""
+SUMS = (1, 4), (1, 16), (SUMS_TOGETHER, 16)
+"""Sums of products that are measured, their number and the products of each: one more product takes the difference of
+the first two, none the rest, and the last say what a ciphertext takes that is read once for all sums."""
+WARM, LEAST = 1e-2, 1e-3
+"""Seconds for which a primitive runs before it is timed, and for which it is timed, about. With its widest registers a
+processor takes so long to be as fast as it becomes: by a quarter."""
 LEAST_SLOTS = 8
 """Slots of an operation of numpy whose time is that of the call."""
 KEYS = 3
@@ -66,15 +65,15 @@ class Sample:
     """How many times one call does it."""
     clock: Callable[[], float] = time.thread_time
 
-    def seconds(self) -> float:
+    def seconds(self, warm: float = WARM) -> float:
         """CPU time of one call: other processes on the machine disturb it least. It is the time of this thread only:
         threads of BLAS spin for a while after their work, into the next measurement.
 
         For a while calls go before, untimed: tables of the degree and code are then in the caches, and the processor
-        is as fast with its widest registers, as within a program.
+        is as fast with its widest registers, as within a program that is evaluated again and again.
         """
         start, count = self.clock(), 0
-        while (passed := self.clock() - start) < WARM or not count:
+        while (passed := self.clock() - start) < warm or not count:
             self.action(self.before())
             count += 1
         calls = max(self.calls, min(count, round(LEAST * count / passed)))
@@ -178,7 +177,9 @@ class RingSamples:
             ev.multiply(next(turn), next(turn), out)
             return out
 
-        dot = self._dot(primes)
+        dots = sums_of_products(
+            Evaluation(SealOperations(self.ring, None, None), self.parameters, self.slots), ciphers, plains
+        )
 
         def sample(primitive: str, calls: int, action: Callable[[], object]) -> Sample:
             return Sample(primitive, self.degree, primes, calls, lambda _: action())
@@ -186,8 +187,8 @@ class RingSamples:
         yield sample("rotate", 2, lambda: ev.rotate_vector(next(turn), next(step), galois, make()))
         yield sample("conjugate", 1, lambda: ev.complex_conjugate(next(turn), galois, make()))
         yield sample("multiply_plain", 16, lambda: ev.multiply_plain(next(turn), next(fresh), make()))
-        for terms in SUMS:
-            yield sample(sum_of(terms), 4, partial(dot, terms))
+        for count, terms in SUMS:
+            yield sample(sums_of(count, terms), 4, partial(dots, count, terms))
         yield sample("add_plain", 8, lambda: ev.add_plain(next(turn), next(fresh), make()))
         yield sample("add", 8, lambda: ev.add(next(turn), next(turn), make()))
         yield sample("sub", 8, lambda: ev.sub(next(turn), next(turn), make()))
@@ -198,27 +199,6 @@ class RingSamples:
         if primes > 1:
             yield sample("rescale", 2, lambda: ev.rescale_to_next(next(turn), make()))
             yield sample("mod_switch", 4, lambda: ev.mod_switch_to_next(next(turn), make()))
-
-    def _dot(self, primes: int) -> Callable[[int], object]:
-        """A sum of so many products; by SEAL's operations where there are no kernels."""
-        level = self.top - primes
-        pairs: Iterator[tuple[Any, Any]]
-        try:
-            ring = ResidueRing(self.ring)
-        except Unavailable:
-            plains = self._plains(primes)
-            operations: Any = SealOperations(self.ring, None, None)
-            pairs = zip(itertools.cycle(self._ciphers(plains)), itertools.cycle(plains), strict=False)
-        else:
-            scale = self.ring.scale(level)
-            operations = ResidueOperations(ring, dict[int, ArrangedKey]().__getitem__)
-            words = np.zeros((2, primes, self.degree), np.uint64)
-            count = max(OPERANDS, PLAINTEXT_BYTES // (8 * self.degree * primes))
-            ciphers = [ring.taken(words, level, scale) for _ in range(OPERANDS)]
-            factors = [ring.plaintext(words[0], level, scale, added=False) for _ in range(count)]
-            pairs = zip(itertools.cycle(ciphers), itertools.cycle(factors), strict=False)
-        evaluation: Evaluation[Any, Any] = Evaluation(operations, self.parameters, self.slots)
-        return lambda terms: evaluation.dot(itertools.islice(pairs, terms))
 
     def _keys(self) -> Iterator[Sample]:
         """Keys, which have all primes."""
@@ -265,6 +245,28 @@ class RingSamples:
         yield Sample("tensor_product", self.degree, 1, 1, lambda _: left @ right, parts=work, clock=clock)
 
 
-def sum_of(terms: int) -> str:
-    """Name of a sum of products while it is measured."""
-    return f"dot of {terms}"
+def sums_of(count: int, terms: int) -> str:
+    """Name of sums of products while they are measured."""
+    return f"{count} x dot of {terms}"
+
+
+def sums_of_products(
+    evaluation: Evaluation[Any, Any], ciphers: Sequence[Any], plains: Sequence[Any]
+) -> Callable[[int, int], Any]:
+    """A function that makes so many sums of so many products, as emitted modules write them, and returns the last. All
+    have the same ciphertexts, and each its own plaintexts; the next call takes the next of both."""
+    width = len(ciphers)
+    cipher = dict(enumerate(ciphers))
+    plain = {("W", *divmod(n, width)): one for n, one in enumerate(plains)}
+    rows = itertools.cycle(range(len(plains) // width))
+    first = 0
+
+    def make(count: int, terms: int) -> Any:
+        nonlocal first
+        made = None
+        for row in itertools.islice(rows, count):
+            made = evaluation.dot((cipher[n % width], plain["W", row, n % width]) for n in range(first, first + terms))
+        first = (first + terms) % width
+        return made
+
+    return make

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from slotlang.cost.counts import Counts
 from slotlang.cost.matrix import MatrixForm
 from slotlang.cost.noise import Wider
-from slotlang.cost.predict import total
+from slotlang.cost.predict import far_seconds, total
 from slotlang.cost.profile import Profile
 from slotlang.meaning.bind import bind
 from slotlang.meaning.outside_bounds import Limit, with_bound_statements
@@ -144,7 +144,10 @@ def _candidate(
     )
     # matrices are those of the whole
     more = 0.0 if planned.kernel == "matrix" else slower - 1
-    evaluation = once.evaluation + more * (once.evaluation - call - last) + (down - 1) * last
+    # weights of the whole may come from the memory where those of the part do not
+    far, far_whole = (far_seconds(calls, p.degree, priced) for calls in (small_calls, whole_calls))
+    near = once.evaluation - far
+    evaluation = near + more * (near - call - last) + (down - 1) * last + far_whole
     weights = planned.weight_bytes if planned.kernel == "matrix" else round(products * planned.weight_bytes)
     return Candidate(
         structure=s,

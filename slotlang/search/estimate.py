@@ -15,6 +15,7 @@ from slotlang.cost.predict import Calls
 from slotlang.cost.profile import Profile
 from slotlang.schedule import doubling
 from slotlang.search.structure import Structure
+from slotlang_runtime.parameters import SUMS_TOGETHER
 
 
 class Stage(NamedTuple):
@@ -22,7 +23,8 @@ class Stage(NamedTuple):
     rotations whose operand another one has decomposed before, in a sum that they share the mod-down with; ``joined``:
     those that share the mod-down alone, of different ciphertexts. ``sums``: the number of sums of products; each is
     rescaled where a prime is dropped after the product. ``dots``: the sums of several products, which are computed in
-    one pass, and ``dot_products`` the products in them; ``additions``: additions of two other ciphertexts."""
+    one pass, ``dot_products`` the products in them, and ``dot_operands`` the ciphertexts that are read for them;
+    ``additions``: additions of two other ciphertexts."""
 
     rotations: int = 0
     conjugations: int = 0
@@ -31,6 +33,7 @@ class Stage(NamedTuple):
     sums: int = 0
     dots: int = 0
     dot_products: int = 0
+    dot_operands: int = 0
     shared: int = 0
     joined: int = 0
 
@@ -104,7 +107,7 @@ class Estimate:
         ``parts``: with key switches in their parts."""
         calls: Calls = Counter()
         for product, stage in enumerate(self.stages, 1):
-            for name, number in _primitives(stage, parts):
+            for name, number in _primitives(stage, parts, product in drops):
                 calls[name, primes] += number
             if product in drops:
                 calls["rescale", primes] += stage.sums
@@ -112,8 +115,9 @@ class Estimate:
         return calls
 
 
-def _primitives(stage: Stage, parts: bool) -> Iterator[tuple[str, int]]:
-    """Primitives of a stage, which are linear in its numbers, and how often each is used; without the rescales."""
+def _primitives(stage: Stage, parts: bool, rescaled: bool) -> Iterator[tuple[str, int]]:
+    """Primitives of a stage, which are linear in its numbers, and how often each is used; without the rescales.
+    ``rescaled``: its sums are, each before the next is computed."""
     switches, together = stage.rotations + stage.conjugations, stage.shared + stage.joined
     if parts:
         yield "decompose", switches - stage.shared
@@ -125,6 +129,7 @@ def _primitives(stage: Stage, parts: bool) -> Iterator[tuple[str, int]]:
     yield "multiply_plain", stage.products - stage.dot_products
     yield "dot", stage.dots
     yield "dot_product", stage.dot_products
+    yield "dot_operand", stage.dot_products if rescaled else stage.dot_operands
     # what a rotation is added to that shares the sum of another is there already
     yield "add", stage.additions - together
     yield "add_inplace", together
@@ -135,7 +140,7 @@ def stage_seconds(profile: Profile, degree: int, primes: int, *, rescaled: bool)
     parts = bool(profile.kernels)
 
     def seconds(field: str) -> float:
-        one = _primitives(Stage(**{field: 1}), parts)
+        one = _primitives(Stage(**{field: 1}), parts, rescaled)
         return sum(times * profile.seconds(name, degree, primes) for name, times in one if times)
 
     rescale = profile.seconds("rescale", degree, primes) if rescaled else 0.0
@@ -157,15 +162,23 @@ def _ladders(turn: int, baby: int, giants: int) -> set[int]:
     return steps
 
 
-def _dots(times: int, terms: int, baby: int, products: int) -> tuple[int, int]:
-    """For ``times`` sums over ``terms`` in groups of ``baby`` steps: the number of sums of several products, and the
-    number of products in them."""
+def _dots(times: int, terms: int, baby: int, products: int, *, apart: bool = False) -> tuple[int, int, int]:
+    """For ``times`` sums over ``terms`` in groups of ``baby`` steps: the number of sums of several products, that of
+    products in them, and that of ciphertexts that are read for them: those of sums that are computed together, once.
+    ``apart``: sums of groups are all computed before the first is rotated; else each is added as soon as it is there.
+    """
     full, rest = divmod(terms, baby)
-    several = full if baby * products > 1 else 0
-    inside = full * baby * products if several else 0
+    width = baby * products
+    several = full if width > 1 else 0
+    inside, read = several * width, 0
+    if several:
+        # the last two groups are there before anything is rotated
+        together = -(-full * times // SUMS_TOGETHER) if apart or terms <= baby else times * (full - (rest == 0))
+        read = width * together
     if rest * products > 1:
         several, inside = several + 1, inside + rest * products
-    return times * several, times * inside
+        read += rest * products * (times if full else -(-times // SUMS_TOGETHER))
+    return times * several, times * inside, read
 
 
 def first_half(s: Structure) -> Half:
@@ -183,7 +196,7 @@ def first_half(s: Structure) -> Half:
             steps = _ladders(turn, s.down, giants)
         else:
             steps = {turn * q for q in range(1, diagonals)} if s.direct else {turn}
-    dots = _dots(blocks, diagonals, s.down or 1, inputs)
+    dots = _dots(blocks, diagonals, s.down or 1, inputs, apart=not s.down)
     before = Stage(inputs * baby_steps, 0, inputs * diagonals * blocks, 0, blocks * giants, *dots)
     rotated = blocks * (giants - 1)
     joined = blocks * (giants - 2) if s.direct else 0

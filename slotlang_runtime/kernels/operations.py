@@ -28,13 +28,10 @@ from slotlang_runtime.kernels.residues import (
 )
 from slotlang_runtime.kernels.tables import STRIP
 from slotlang_runtime.operations import SCALE_ROUNDING, Cancelled
-from slotlang_runtime.parameters import RELINEARIZATION
+from slotlang_runtime.parameters import RELINEARIZATION, SUMS_TOGETHER
 
 Value: TypeAlias = Ciphertext | Pending
 Encoded: TypeAlias = Plaintext | Compact
-
-SUMS = 8
-"""Sums of products of the same ciphertexts that are computed together."""
 
 EXPANDED = 16
 """Rows of plaintexts that are expanded at a time, and used while they are in the nearer caches."""
@@ -204,7 +201,7 @@ class ResidueOperations:
             return False
         self._waiting.append((plains, w[0], out))
         out.waits = True
-        if len(self._waiting) == SUMS:
+        if len(self._waiting) == SUMS_TOGETHER:
             # more of the same may follow
             held = self._sources, self._at
             self._compute()

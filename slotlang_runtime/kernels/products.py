@@ -17,17 +17,27 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
     constants = constants_of(o)
     most, strip = MOST, STRIP
 
-    @inlined
-    def some(x: Any, w: Any, stride: Any, primes: Any, j: Any, b: Any, count: Any, c: Any) -> Any:
-        # sums of at most MOST products, of rows j of both polynomials
-        f, g = begin(c), begin(c)
-        for r in range(count):
-            at, plain = row(word(x, r), stride, j), row(word(w, r), stride, j)
-            k = load(plain, b)
-            ahead(plain, b + strip)
-            f = gather(f, load(at, b), k)
-            g = gather(g, load(row(at, stride, primes), b), k)
-        return fold(f, c), fold(g, c)
+    def summing(new: bool) -> Any:
+        # sums of at most MOST products, of rows j of both polynomials; new: these are read for the first time. What is
+        # not in the caches is asked for a strip before it is needed
+        @inlined
+        def some(x: Any, w: Any, stride: Any, primes: Any, j: Any, b: Any, count: Any, c: Any) -> Any:
+            f, g = begin(c), begin(c)
+            for r in range(count):
+                at, plain = row(word(x, r), stride, j), row(word(w, r), stride, j)
+                second = row(at, stride, primes)
+                k = load(plain, b)
+                ahead(plain, b + strip)
+                if new:
+                    ahead(at, b + strip)
+                    ahead(second, b + strip)
+                f = gather(f, load(at, b), k)
+                g = gather(g, load(second, b), k)
+            return fold(f, c), fold(g, c)
+
+        return some
+
+    first, next_ = summing(True), summing(False)
 
     @split(9)
     def dotted(x, w, count, out, sums, primes_, n_, stride_, tables, part, parts):  # type: ignore[no-untyped-def]
@@ -46,10 +56,10 @@ def kernels(o: Arithmetic) -> dict[str, Any]:
                         second = row(to, stride, primes)
                         xs, ws = x + A(8 * t), w + A(8 * (q * terms + t))
                         for b in range(start, start + strip, 8):
-                            if left >= most:
-                                s0, s1 = some(xs, ws, stride, primes, j, b, most, c)
+                            if q:
+                                s0, s1 = next_(xs, ws, stride, primes, j, b, min(left, most), c)
                             else:
-                                s0, s1 = some(xs, ws, stride, primes, j, b, left, c)
+                                s0, s1 = first(xs, ws, stride, primes, j, b, min(left, most), c)
                             if t:
                                 s0, s1 = add(s0, load(to, b)), add(s1, load(second, b))
                             s0, s1 = red(s0, v, p), red(s1, v, p)

@@ -139,8 +139,8 @@ def test_ranks_lie_in_blocks_where_they_shall_be_skipped(blocks: int) -> None:
         plain, found = (
             next(c for c in choices({shape: 1, small: 1}, PROFILE, least) if c.slots == slots) for least in (1, blocks)
         )
-        layout = found.layouts[shape]
-        assert [layout.blocks(part) for part in layout.parts] == [blocks]
+        layout, free = found.layouts[shape], plain.layouts[shape]
+        assert [layout.blocks(part) for part in layout.parts] == [max(blocks, *map(free.blocks, free.parts))]
         assert layout.plaintexts == plain.layouts[shape].plaintexts
         assert all(found.layouts[small].blocks(part) <= 2 for part in found.layouts[small].parts)
 

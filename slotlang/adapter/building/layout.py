@@ -17,6 +17,7 @@ from slotlang.cost.primitives import KEY_SWITCH
 from slotlang.cost.profile import Profile
 from slotlang.schedule import doubling
 from slotlang.search.prices import ASSUMED_PRIMES
+from slotlang_runtime.parameters import SUMS_TOGETHER
 
 Packing: TypeAlias = Literal["real", "pairs", "tokens"]
 """What the imaginary part of a slot is used for: nothing; a second rank; a second token."""
@@ -150,6 +151,8 @@ class Layout:
         calls["add_inplace"] = blocks * (switches + copies)
         calls["dot"] = blocks * stacked + self.outputs(part)
         calls["dot_product"] = self.products(part)
+        calls["dot_operand"] = self.inputs * -(-blocks * stacked // SUMS_TOGETHER)
+        calls["dot_operand"] += blocks * part.ranks * -(-self.outputs(part) // SUMS_TOGETHER)
         return Counter({(name, primes): count for name, count in calls.items()})
 
     def client_calls(self, primes: int = ASSUMED_PRIMES) -> Calls:
