@@ -17,7 +17,7 @@ from slotlang.diagnostics import SlotError, error
 from slotlang.service.evaluator import Placed, Station
 from slotlang.service.fields import Wrong
 from slotlang.service.interface import check_update, interface_bytes
-from slotlang.service.manifest import FILE, NAME, Group, Manifest
+from slotlang.service.manifest import FILE, NAME, NAME_RULE, Group, Manifest, name_like
 from slotlang.service.problems import MALFORMED, MISSING, NO_RANKS, OTHER_VERSION, Refusal
 from slotlang.service.programs import MOST_BYTES, checked_bytes
 from slotlang.service.protocol import Item
@@ -185,8 +185,11 @@ class Adapters:
 
     async def load(self, name: str, path: str) -> Adapter:
         """Serve the adapter in a folder below the service's, under a name. One that had this name before ends its
-        requests and is gone. Raises ``SlotError`` SL561 and others, and Refusal SL571 for a path that leads
-        elsewhere."""
+        requests and is gone. Raises ``SlotError`` SL561 and others, and Refusal SL572 for what is not a name, SL571 for
+        a path that leads elsewhere."""
+        if not NAME.fullmatch(name):
+            hint = f"{NAME_RULE}: {name_like(name)}"
+            raise Refusal(MALFORMED, f"`lora_name` {name!r:.120} is not a name", hint=hint, status=422)
         adapter = await asyncio.to_thread(self._read, self._below(path), name)
         before = self._served.get(name)
         self._served[name] = adapter
@@ -232,8 +235,6 @@ class Adapters:
         manifest = Manifest.read(folder)
         name = manifest.name if name is None else name
         where = str(folder / FILE)
-        if not NAME.fullmatch(name):
-            raise error("SL561", f"an adapter can't have the name {name!r:.120}", file=where)
         try:
             programs = {}
             for program in manifest.programs:

@@ -67,6 +67,10 @@ def test_refusals(command: list[str], tmp_path: Path, options: list[str], code: 
     assert not (tmp_path / "service").exists()
 
 
+def test_the_hint_shows_a_name_that_is_allowed(command: list[str]) -> None:
+    assert ": a-b\n" in slotlang(*command, "--name", "a/b").err
+
+
 def test_activations_of_unknown_modules(command: list[str], tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **{"l.0.q_proj": np.ones((3, 8)), "l.9": np.ones((3, 8))})
     ended = slotlang(*command, "--activations", str(tmp_path / "x.npz"))

@@ -64,6 +64,7 @@ REFUSED = {
     "x that is too large": (["client", "update", "URL", LAYERS[0], "large.npy", "-o", "y.npy"], "SL531"),
     "an output of no format": (["client", "update", "URL", LAYERS[0], "x.npy", "-o", "y"], "SL005"),
     "an adapter that is not there": (["client", "modules", "URL", "--model", "none"], "SL571"),
+    "a name that no adapter has": (["client", "modules", "URL", "--model", "a/b"], "SL005"),
     "two wishes": (["client", "keys", "URL", "--secret", "s", "--rotate", "--end"], "SL005"),
 }
 
@@ -110,7 +111,11 @@ def test_tokens_are_made_listed_and_removed(tmp_path: Path) -> None:
     assert "alice  tiny" in listed and "root  all adapters  admin" in listed and token not in listed
     assert slotlang("token", "remove", folder, "alice").out.startswith("removed ")
     assert slotlang("token", "remove", folder, "alice").err.startswith("error[SL005]: there is no token 'alice'")
-    assert slotlang("token", "add", folder, "../alice").err.startswith("error[SL005]: a tenant's name")
+    odd = slotlang("token", "add", folder, "../al ice").err
+    assert odd.startswith("error[SL005]: '../al ice' is not a tenant's name") and "digit: al-ice\n" in odd
+    odd = slotlang("token", "add", folder, "alice", "--model", "a/b").err
+    assert odd.startswith("error[SL005]: 'a/b' is not the name of an adapter") and "digit: a-b\n" in odd
+    assert len(slotlang("token", "list", folder).out.splitlines()) == 1
     assert slotlang("token", "add", f"{folder}/none", "alice").err.startswith("error[SL001]")
 
 

@@ -527,6 +527,16 @@ def test_an_unload_waits_and_a_load_changes_the_version(served: Process, alice: 
         assert load(served, "other", "other").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "like"), [("a/b", "a-b"), ("a b", "a-b"), ("../é", "adapter"), ("", "adapter"), ("a" * 120, "a" * 100)]
+)
+def test_a_name_that_is_none_is_refused_with_one_that_is_like_it(served: Process, name: str, like: str) -> None:
+    answer = load(served, name, "tiny")
+    assert refused(answer, 422, "SL572").startswith("`lora_name` ")
+    hint = answer.json()["error"]["hint"]
+    assert hint == f"a name has at most 100 letters, digits, `.`, `_` and `-`, the first a letter or digit: {like}"
+
+
 def test_a_damaged_program_is_not_loaded(served: Process) -> None:
     home = served.folder / "spoilt"
     build(served.folder, "spoilt")
