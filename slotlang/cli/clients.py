@@ -15,7 +15,7 @@ from slotlang.cli.options import Json
 from slotlang.cli.output import emit_json, guarded, write_file
 from slotlang.cli.progress import working
 from slotlang.cli.usage import WholeSummaries
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
 
@@ -199,7 +199,7 @@ def update_file(
     json: Json = False,
 ) -> None:
     """Encrypt x, have the updates computed, and decrypt them."""
-    with guarded("client.update", json, reads=[file, token_file, cacert], writes=[output]), _said():
+    with guarded("client.update", json, reads=[file, token_file, cacert], writes=[output]), _said(file):
         from slotlang.run.array_files import read_array
         from slotlang.run.results import check_output, result_bytes
 
@@ -244,12 +244,14 @@ def _ranks(given: list[str], names: list[str]) -> dict[str, list[int]]:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
-    """Within, what the runtime refuses is said as all else is, and its warnings as warnings."""
+def _said(x: Path | None = None) -> Iterator[None]:
+    """Within, what the runtime refuses is said as all else is, and its warnings as warnings. ``x``: the file that
+    inputs are from."""
     import warnings
+    from dataclasses import replace
 
     from slotlang.refusals import refused
-    from slotlang_runtime.errors import BelowPrecision, Rejected
+    from slotlang_runtime.errors import BAD_ARRAY, INPUT_BEYOND_LIMIT, BelowPrecision, Rejected
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", BelowPrecision)
@@ -257,7 +259,9 @@ def _said() -> Iterator[None]:
         try:
             yield
         except Rejected as problem:
-            raise refused(problem, doing="") from None
+            file = str(x or "") if problem.code in (BAD_ARRAY, INPUT_BEYOND_LIMIT) else ""
+            said = refused(problem, doing="")
+            raise SlotError(replace(d, file=file) for d in said.diagnostics) from None
 
 
 def _show(message: Warning | str, *_: object, **__: object) -> None:

@@ -85,6 +85,8 @@ def test_what_a_client_refuses(
     ended = slotlang(*words)
     assert ended.status == 2 and ended.err.startswith(f"error[{code}]"), ended.err
     assert not Path("y.npy").exists()
+    if code in ("SL523", "SL531"):
+        assert f"\n  --> {words[4]}\n" in ended.err
 
 
 def test_a_token_comes_from_a_file_or_the_environment(
