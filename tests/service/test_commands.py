@@ -121,6 +121,15 @@ def test_tokens_are_made_listed_and_removed(tmp_path: Path) -> None:
     assert slotlang("token", "add", f"{folder}/none", "alice").err.startswith("error[SL001]")
 
 
+def test_a_token_has_the_same_keys_whatever_says_it(tmp_path: Path) -> None:
+    for options in ([], ["--admin"], ["--model", "tiny", "--model", "other"]):
+        made = json.loads(slotlang("token", "add", str(tmp_path), "alice", *options, "--json").out)
+        del made["token"], made["schema"]
+        listed = json.loads(slotlang("token", "list", str(tmp_path), "--json").out)
+        assert listed["schema"] == "slotlang.token.list/2" and listed["tokens"][-1] == made
+        assert made["tenant"] == "alice" and made["models"] == (["tiny", "other"] if "--model" in options else None)
+
+
 def test_the_loopback_alone_without_tls(tmp_path: Path) -> None:
     build(tmp_path)
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.com"):
