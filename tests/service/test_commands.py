@@ -41,6 +41,24 @@ def test_files_in_files_out(served: Process, token: str, tmp_path: Path) -> None
         assert np.abs(found[layer] - update_of(layer, X)).max() < 1e-5
 
 
+def test_small_updates_are_told_once_for_each_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path / "service", precision=1e-3)
+    np.save(tmp_path / "x.npy", np.tile(X, (3, 1)) * 1e-9)
+    process = Process(tmp_path / "service")
+    monkeypatch.setenv("SLOTLANG_TOKEN", process.token("alice"))
+    try:
+        words = process.url, ",".join(LAYERS[:2]), f"{tmp_path}/x.npy", "-o", f"{tmp_path}/y.npz"
+        said = slotlang("client", "update", *words)
+    finally:
+        process.close()
+    assert said.status == 0
+    warned = said.err.splitlines()
+    assert [line.partition(" is below")[0] for line in warned] == [
+        f"warning[SL535]: the update of {layer}" for layer in LAYERS[:2]
+    ]
+    assert all(line.endswith("(the same holds for 4 other batches of it)") for line in warned)
+
+
 def test_keys_of_a_file_rotate_and_end(served: Process, token: str, tmp_path: Path) -> None:
     secret = f"--secret={tmp_path}/secret"
     first = json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]
