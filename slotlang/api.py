@@ -325,6 +325,7 @@ def build_adapter(
     equalize: bool = False,
     shared_inputs: Sequence[Sequence[str]] | None = None,
     base_changed: bool = False,
+    force: bool = False,
     profile: Profile | None = None,
     progress: Callable[[str, float], None] = lambda what, done: None,
 ) -> Built:
@@ -347,7 +348,8 @@ def build_adapter(
         equalized=equalize,
         base_changed=base_changed,
     )
-    return build(prepare(Path(path), options, profile or find_profile()), Path(output) / named, named, progress)
+    work = prepare(Path(path), options, profile or find_profile())
+    return build(work, Path(output) / named, named, progress, force=force)
 
 
 def programs_path() -> Path:

@@ -558,11 +558,12 @@ modulus, a rotation without a key, a packing that was edited. `slotlang check` s
 
 `slotlang adapter build` goes on where an earlier build stopped, and changes nothing where all is done. What another
 version of slotlang, of its runtime or of TenSEAL has built is not mixed with that: the message names both versions.
-Remove the folder, or build into another one.""",
+Build into another folder, or replace this one with `--force`.""",
     "SL552": """A folder can't be built into.
 
-It holds something that no build wrote, its files were edited or damaged, or another process builds into it. Nothing in
-it is overwritten.""",
+It holds the build of another adapter, or something that no build wrote, its files were edited or damaged, or another
+process builds into it. Nothing in it is overwritten. `--force` replaces the build of another adapter, such as an
+earlier one of an adapter that was trained further.""",
     "SL553": """A list of modules that read one input is wrong.
 
 `--shared-inputs FILE` takes a JSON list of lists of names. Modules of one parent whose paths end in the names of a list

@@ -56,6 +56,9 @@ def build_adapter(
         ),
     ] = 0,
     base_changed: BaseChanged = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what another adapter, or another version of slotlang, built there.")
+    ] = False,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -86,7 +89,7 @@ def build_adapter(
         if work.warnings:
             report(work.warnings, "warning")
         print_lines(before(work), stderr=json)
-        built = _with_progress(work, output / named, named)
+        built = _with_progress(work, output / named, named, force)
         if built.warnings:
             report(built.warnings, "warning")
         if json:
@@ -95,12 +98,12 @@ def build_adapter(
             print_lines(after(built))
 
 
-def _with_progress(work: Work, path: Path, name: str) -> Built:
+def _with_progress(work: Work, path: Path, name: str, force: bool) -> Built:
     """Build, with progress on standard error."""
     from slotlang.adapter.building.build import build
 
     with watched() as line:
-        return build(work, path, name, line.fraction)
+        return build(work, path, name, line.fraction, force=force)
 
 
 def before(work: Work) -> list[str]:

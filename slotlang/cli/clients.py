@@ -15,7 +15,7 @@ from slotlang.cli.options import Json
 from slotlang.cli.output import emit_json, guarded, write_file
 from slotlang.cli.progress import working
 from slotlang.cli.usage import WholeSummaries
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
 
@@ -199,7 +199,7 @@ def update_file(
     json: Json = False,
 ) -> None:
     """Encrypt x, have the updates computed, and decrypt them."""
-    with guarded("client.update", json, reads=[file, token_file, cacert], writes=[output]), _said():
+    with guarded("client.update", json, reads=[file, token_file, cacert], writes=[output]), _said(file):
         from slotlang.run.array_files import read_array
         from slotlang.run.results import check_output, result_bytes
 
@@ -244,21 +244,27 @@ def _ranks(given: list[str], names: list[str]) -> dict[str, list[int]]:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
-    """Within, what the runtime refuses is said as all else is, and its warnings as warnings."""
+def _said(x: Path | None = None) -> Iterator[None]:
+    """Within, what the runtime refuses is said as all else is. Its warnings are said at the end, so that they do not
+    mix with a line of progress: one for each update. ``x``: the file that inputs are from."""
     import warnings
+    from dataclasses import replace
 
     from slotlang.refusals import refused
-    from slotlang_runtime.errors import BelowPrecision, Rejected
+    from slotlang_runtime.errors import BAD_ARRAY, INPUT_BEYOND_LIMIT, BelowPrecision, Rejected
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always", BelowPrecision)
-        warnings.showwarning = _show
         try:
             yield
         except Rejected as problem:
-            raise refused(problem, doing="") from None
-
-
-def _show(message: Warning | str, *_: object, **__: object) -> None:
-    print("warning" + str(message).replace("]", "]:", 1), file=sys.stderr)
+            file = str(x or "") if problem.code in (BAD_ARRAY, INPUT_BEYOND_LIMIT) else ""
+            said = refused(problem, doing="")
+            raise SlotError(replace(d, file=file) for d in said.diagnostics) from None
+        finally:
+            by_update: dict[str, list[str]] = {}
+            for text in (str(w.message) for w in seen if issubclass(w.category, BelowPrecision)):
+                by_update.setdefault(text.partition(": its rms is")[0], []).append(text)
+            for text, *others in by_update.values():
+                more = f" (the same holds for {count_of(len(others), 'other batch')} of it)" if others else ""
+                print("warning" + text.replace("]", "]:", 1) + more, file=sys.stderr)

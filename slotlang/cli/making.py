@@ -85,8 +85,9 @@ def lower(
         range_ = made.range
         if target.data.weights and not standalone:
             from slotlang.run.exact_range import exact_range
+            from slotlang.run.given import Source
 
-            range_ = exact_range(made, target)
+            range_ = exact_range(made, target, Source(adapter, module, base_changed, data))
         if output is not None:
             write_file(output, made.text)
         files = write_bundle(made, bundle) if bundle is not None else [output]

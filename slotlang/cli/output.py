@@ -53,7 +53,17 @@ def _finite(value: Any) -> Any:
     return value
 
 
-_VERSIONS = {"check": 4, "cost": 6, "compare": 6, "lower": 5, "optimize": 5, "recheck": 2, "run": 7, "synth": 5}
+_VERSIONS = {
+    "check": 4,
+    "cost": 6,
+    "compare": 6,
+    "lower": 5,
+    "optimize": 5,
+    "recheck": 2,
+    "run": 7,
+    "synth": 5,
+    "token.list": 2,
+}
 """Versions of the shapes that are not at version 1: reports, counts, parameters and kernels are spelled one way."""
 
 

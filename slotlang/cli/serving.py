@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ from slotlang_runtime.amounts import count_of
 
 if TYPE_CHECKING:
     from slotlang.service.service import Service
-    from slotlang.service.tokens import Tokens
+    from slotlang.service.tokens import Tenant, Tokens
 
 Folder = Annotated[
     Path,
@@ -196,6 +196,11 @@ def _tokens(folder: Path, state: Path | None) -> Tokens:
     return Tokens((folder / STATE if state is None else state) / "tokens")
 
 
+def _to_json(of: Tenant) -> dict[str, Any]:
+    """A token without itself."""
+    return {"id": of.id, "tenant": of.name, "admin": of.admin, "models": of.models, "created": of.created}
+
+
 @token_app.command("add")
 def add_token(
     folder: Folder,
@@ -217,7 +222,7 @@ def add_token(
             if not (folder / name / "manifest.json").is_file():
                 print(f"note: no adapter {name!r:.80} is in {folder} now", file=sys.stderr)
         if json:
-            emit_json("token.add", {"token": token, "id": made.id, "tenant": made.name, "admin": made.admin})
+            emit_json("token.add", {"token": token, **_to_json(made)})
         else:
             print(token)
 
@@ -228,8 +233,7 @@ def list_tokens(folder: Folder, state: State = None, json: Json = False) -> None
     with guarded("token.list", json):
         found = _tokens(folder, state).every()
         if json:
-            names = ("id", "name", "admin", "models", "created")
-            emit_json("token.list", {"tokens": [{name: getattr(t, name) for name in names} for t in found]})
+            emit_json("token.list", {"tokens": [_to_json(tenant) for tenant in found]})
             return
         if not found:
             print("there are no tokens", file=sys.stderr)

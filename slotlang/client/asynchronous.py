@@ -167,6 +167,8 @@ def _call(adapter: Adapter, crypto: Crypto, names: Sequence[str], x: Any, ranks:
     chosen = adapter.chosen(names, ranks)
     columns = {adapter.place(name)[1].columns for name in names}
     if len(columns) > 1:
-        raise ServiceProblem("SL583", f"these modules have {sorted(columns)} columns, and read one x")
+        widths = " and ".join(map(str, sorted(columns)))
+        hint = "one call has modules that read the same x: ask for the others in another call"
+        raise ServiceProblem("SL583", f"these modules take x of {widths} columns, and there is one x", hint)
     tokens = Tokens.of(x, columns.pop(), names[0] if len(names) == 1 else "each of these modules")
     return Call(adapter, crypto, names, tokens, chosen)

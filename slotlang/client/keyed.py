@@ -21,6 +21,7 @@ from slotlang.client.secrets import name_of, read_secret, secret_key
 from slotlang.client.sessions import Sessions
 from slotlang.diagnostics import SlotError, error
 from slotlang.service.fields import Fields
+from slotlang.service.manifest import NAME
 from slotlang.service.problems import MISSING, NO_KEYS, OTHER_VERSION
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.client import SecretKey
@@ -59,8 +60,9 @@ class Keyed:
         timeout: float = 150.0,
         tries: int = 6,
     ) -> None:
-        if model is not None and not _is_name(model):
-            raise error("SL005", f"{model!r:.100} is not the name of an adapter", hint="`models` lists them")
+        if model is not None and not (isinstance(model, str) and NAME.fullmatch(model)):
+            hint = "`slotlang client models URL` lists them"
+            raise error("SL005", f"{model!r:.100} is not the name of an adapter", hint=hint)
         trusted = None if certificates is None else Path(certificates)
         self._connection = Connection(url, token, certificates=trusted, timeout=timeout, tries=tries)
         self._sessions = Sessions(self._connection)
@@ -338,8 +340,3 @@ class Keyed:
         await self._whole(session)
         # a module is missing where the session is there
         return problem.code == NO_KEYS or self._session is None
-
-
-def _is_name(model: object) -> bool:
-    """Whether it is a text that has a form in bytes."""
-    return isinstance(model, str) and not any("\ud800" <= c <= "\udfff" for c in model)

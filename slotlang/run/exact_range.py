@@ -8,14 +8,15 @@ from slotlang.planning.ranges import Range
 from slotlang.planning.target import Target
 from slotlang.refusals import refused
 from slotlang.run.failure import with_parameters
+from slotlang.run.given import Source
 from slotlang_runtime.errors import Rejected
 from slotlang_runtime.ranges import check_range
 from slotlang_runtime.weights import checked_weights
 
 
-def exact_range(made: Lowered, target: Target) -> Range:
+def exact_range(made: Lowered, target: Target, source: Source) -> Range:
     """What the module's runtime finds when it encodes the target's weights; the plan's own theorem where some are not
-    given.
+    given. ``source``: where the weights are from.
 
     Raises ``SlotError`` with the runtime's code for weights that it would refuse.
     """
@@ -27,6 +28,6 @@ def exact_range(made: Lowered, target: Target) -> Range:
     try:
         found = check_range(module, checked_weights(module, {name: weights[name] for name in names}))
     except Rejected as problem:
-        raise with_parameters(refused(problem), made.plan, target) from None
+        raise source.named(with_parameters(refused(problem), made.plan, target)) from None
     tightest = next(iter(found.points), None)
     return made.range.of_weights(*((None, "") if tightest is None else (tightest.room, tightest.where)))

@@ -24,7 +24,7 @@ from slotlang.run.pairing import Pair, adapter_sizes, adapter_weights, pair_modu
 from slotlang.run.roles import roles, token_input
 from slotlang.syntax import tree
 from slotlang_runtime.equalized import divided
-from slotlang_runtime.errors import Rejected
+from slotlang_runtime.errors import BAD_ARRAY, INPUT_BEYOND_LIMIT, WEIGHTS_BREAK_BOUND, WEIGHTS_TOO_LARGE, Rejected
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
 
@@ -49,6 +49,14 @@ class Source:
             raise error("SL005", "--data and --adapter both give weights", hint="leave out one of them")
         if self.modules and self.adapter is None:
             raise error("SL005", "--module needs --adapter")
+
+    def named(self, problem: SlotError, activations: Path | None = None) -> SlotError:
+        """What the runtime refuses of arrays, which it does not know the file of, with the file. ``activations``: that
+        of the inputs, if it is another than that of the data."""
+        weights = self.data or self.adapter
+        files = {INPUT_BEYOND_LIMIT: activations or self.data}
+        files |= dict.fromkeys((WEIGHTS_TOO_LARGE, WEIGHTS_BREAK_BOUND, BAD_ARRAY), weights)
+        return SlotError(replace(d, file=d.file or str(files.get(d.code) or "")) for d in problem.diagnostics)
 
     @property
     def origin(self) -> Origin:

@@ -204,7 +204,7 @@ def run(
             wire=target.wire,
         )
     except SlotError as problem:
-        raise with_parameters(problem, lowered.plan, target) from None
+        raise source.named(with_parameters(problem, lowered.plan, target), activations_file) from None
     failed = failure(lowered.plan, report, target, lowered.report.status)
     return Session(
         program,

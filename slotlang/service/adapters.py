@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from slotlang.diagnostics import SlotError, error
 from slotlang.service.evaluator import Placed, Station
 from slotlang.service.fields import Wrong
 from slotlang.service.interface import check_update, interface_bytes, most_bytes
-from slotlang.service.manifest import FILE, NAME, Group, Manifest
+from slotlang.service.manifest import FILE, NAME, NAME_RULE, Group, Manifest, name_like
 from slotlang.service.problems import MALFORMED, MISSING, NO_RANKS, OTHER_VERSION, Refusal
 from slotlang.service.programs import MOST_BYTES, checked_bytes
 from slotlang.service.protocol import Item
@@ -31,6 +31,8 @@ _UNKNOWN = 10.0
 """Milliseconds of an evaluation of which the build says nothing."""
 _ENCODING = 2.0
 """Milliseconds of encoding one plaintext for a gate, before any was encoded: docs/adapters.md has 0.9 to 1.8."""
+_SHOWN = 20
+"""Names that a message lists at most."""
 _REMEMBERED = 16
 """Evaluations of a program whose mean is what the next one is expected to take, about."""
 
@@ -153,7 +155,7 @@ class Adapters:
     def check_seen(self, tenant: Tenant, name: str) -> None:
         """Raise Refusal SL571 where a tenant may not use an adapter of this name, whether or not it is served."""
         if not tenant.sees(name):
-            raise _not_here(name)
+            raise self._missing(tenant, name)
 
     def get(self, tenant: Tenant, name: str, version: str | None = None) -> Adapter:
         """The adapter of a name. Raises Refusal SL571 where it is not served, or not to this tenant, and SL577 where it
@@ -161,7 +163,7 @@ class Adapters:
         self.check_seen(tenant, name)
         found = self._served.get(name)
         if found is None:
-            raise _not_here(name)
+            raise self._missing(tenant, name)
         if version is not None and version != found.version:
             message = f"{name} has the version {found.version} here, not {version!r:.40}"
             raise Refusal(OTHER_VERSION, message, hint="get /v1/models/NAME/client again")
@@ -181,11 +183,19 @@ class Adapters:
         self._forget()
         return problems
 
-    async def load(self, name: str, path: str) -> Adapter:
+    def _missing(self, tenant: Tenant, name: str) -> Refusal:
+        """The refusal of a name that is not served, with those that are, as far as the tenant sees them."""
+        hint = _those("adapters here", (adapter.name for adapter in self.seen_by(tenant)))
+        return Refusal(MISSING, f"there is no adapter {name!r:.120} here", hint=hint)
+
+    async def load(self, tenant: Tenant, name: str, path: str) -> Adapter:
         """Serve the adapter in a folder below the service's, under a name. One that had this name before ends its
-        requests and is gone. Raises ``SlotError`` SL561 and others, and Refusal SL571 for a path that leads
-        elsewhere."""
-        adapter = await asyncio.to_thread(self._read, self._below(path), name)
+        requests and is gone. Raises ``SlotError`` SL561 and others, and Refusal SL572 for what is not a name, SL571 for
+        a path that leads elsewhere."""
+        if not NAME.fullmatch(name):
+            hint = f"{NAME_RULE}: {name_like(name)}"
+            raise Refusal(MALFORMED, f"`lora_name` {name!r:.120} is not a name", hint=hint, status=422)
+        adapter = await asyncio.to_thread(self._read, self._below(tenant, path), name)
         before = self._served.get(name)
         self._served[name] = adapter
         if before is not None:
@@ -193,10 +203,10 @@ class Adapters:
             self._forget()
         return adapter
 
-    async def unload(self, name: str) -> None:
+    async def unload(self, tenant: Tenant, name: str) -> None:
         """No longer serve an adapter; returns when the requests that it is in have ended. Raises Refusal SL571."""
         if name not in self._served:
-            raise Refusal(MISSING, f"there is no adapter {name!r:.120} here")
+            raise self._missing(tenant, name)
         await _idle(self._served.pop(name))
         self._forget()
 
@@ -210,28 +220,23 @@ class Adapters:
                 for group in adapter.manifest.groups
             )
 
-    def _below(self, path: str) -> Path:
+    def _below(self, tenant: Tenant, path: str) -> Path:
         parts = PurePosixPath(path).parts
-        missing = Refusal(MISSING, f"there is no built adapter {path!r:.120} in the service's folder")
-        if not parts or "\0" in path or any(not NAME.fullmatch(part) for part in parts):
-            raise missing
         folder = self.folder.joinpath(*parts)
-        try:
+        named = parts and all(map(NAME.fullmatch, parts))
+        # links in a circle
+        with suppress(RuntimeError):
             # a link may lead anywhere
-            inside = folder.resolve().is_relative_to(self.folder) and (folder / FILE).is_file()
-        except RuntimeError:
-            # links in a circle
-            inside = False
-        if not inside:
-            raise missing
-        return folder
+            if named and folder.resolve().is_relative_to(self.folder) and (folder / FILE).is_file():
+                return folder
+        below = (folder.name for folder in _folders(self.folder) if tenant.sees(folder.name))
+        hint = f"`lora_path` is a folder's path from there, without `..`; {_those('built adapters there', below)}"
+        raise Refusal(MISSING, f"there is no built adapter {path!r:.120} in the service's folder", hint=hint)
 
     def _read(self, folder: Path, name: str | None) -> Adapter:
         manifest = Manifest.read(folder)
         name = manifest.name if name is None else name
         where = str(folder / FILE)
-        if not NAME.fullmatch(name):
-            raise error("SL561", f"an adapter can't have the name {name!r:.120}", file=where)
         try:
             programs = {}
             for program in manifest.programs:
@@ -246,20 +251,27 @@ class Adapters:
             raise error(problem.code, f"{folder.name} can't be served: {problem}", file=where) from None
 
 
-def _not_here(name: str) -> Refusal:
-    return Refusal(MISSING, f"there is no adapter {name!r:.120} here", hint="GET /v1/models lists them")
-
-
 def built_in(folder: Path) -> list[Path]:
     """The built adapters of a service's folder: those below it, or the folder itself. Raises ``SlotError`` SL561 where
     there is none."""
     if (folder / FILE).is_file():
         return [folder]
-    found = sorted(path.parent for path in folder.glob(f"*/{FILE}") if not path.parent.name.startswith("."))
+    found = _folders(folder)
     if not found:
         hint = "`slotlang adapter build DIR -o FOLDER` makes one"
         raise error("SL561", f"there is no built adapter in {folder.name}", hint=hint, file=str(folder))
     return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob(f"*/{FILE}") if not path.parent.name.startswith("."))
+
+
+def _those(what: str, names: Iterable[str]) -> str:
+    """``adapters here: mail, summaries``."""
+    listed = list(names)
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return f"{what}: {', '.join(listed[:_SHOWN]) or 'none'}{more}"
 
 
 async def _idle(adapter: Adapter) -> None:

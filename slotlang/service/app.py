@@ -53,7 +53,8 @@ Caller = Annotated[Tenant, Depends(_tenant)]
 
 def _admin(tenant: Caller) -> Tenant:
     if not tenant.admin:
-        raise Refusal(NO_TOKEN, "this needs an admin's token", status=403)
+        hint = "`slotlang token add FOLDER TENANT --admin` makes one"
+        raise Refusal(NO_TOKEN, f"this needs an admin's token, and that of {tenant.name} is not", hint=hint, status=403)
     return tenant
 
 
@@ -124,13 +125,13 @@ def _named(name: str, version: str) -> dict[str, str]:
 async def load_lora_adapter(wanted: m.LoadAdapter, service: Served, admin: Admin) -> m.Model:
     """Serve an adapter that lies below the service's folder. Of one that had the name before, requests under way end
     first."""
-    return _model(await service.adapters.load(wanted.lora_name, wanted.lora_path))
+    return _model(await service.adapters.load(admin, wanted.lora_name, wanted.lora_path))
 
 
 @router.post("/v1/unload_lora_adapter", status_code=204)
 async def unload_lora_adapter(wanted: m.UnloadAdapter, service: Served, admin: Admin) -> None:
     """No longer serve an adapter; answers when the requests under way have ended."""
-    await service.adapters.unload(wanted.lora_name)
+    await service.adapters.unload(admin, wanted.lora_name)
 
 
 @router.post("/v1/sessions", status_code=201)

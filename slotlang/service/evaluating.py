@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from slotlang.service.connections import GATHERED, line_of
 from slotlang.service.evaluations import Run
 from slotlang.service.gate import TENANT, Gate
-from slotlang.service.problems import MALFORMED, NO_TOKEN, Refusal
+from slotlang.service.problems import MALFORMED, NO_TOKEN, TOKENS_HINT, Refusal
 from slotlang.service.protocol import ADAPTER_HEADER, BINARY, HEADER, IDEMPOTENCY_KEY, KEY_HEADER, VERSION
 from slotlang.service.service import Service
 from slotlang.service.tokens import Tenant
@@ -35,10 +35,11 @@ def admit(service: Service, scope: Mapping[str, Any]) -> None:
         raise Refusal(MALFORMED, "there is more than one Authorization header")
     scheme, _, token = given[0].decode("latin-1").partition(" ") if given else ("", "", "")
     if scheme.lower() != "bearer":
-        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint="Authorization: Bearer TOKEN")
+        hint = f"send `Authorization: Bearer TOKEN`; {TOKENS_HINT}"
+        raise Refusal(NO_TOKEN, "this needs a tenant's token", hint=hint)
     tenant = service.tokens.find(token.strip())
     if tenant is None:
-        hint = "it was removed, or is another service's: `slotlang token add FOLDER TENANT` makes one"
+        hint = f"it was removed, or is another service's; {TOKENS_HINT}"
         raise Refusal(NO_TOKEN, "this token is not known here", hint=hint)
     scope["state"][TENANT] = tenant
     for name, value in scope["headers"]:

@@ -29,7 +29,13 @@ MOST_BYTES = 1 << 26
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names of adapters and programs: they stand in addresses and in names of files."""
+NAME_RULE = "a name has at most 100 letters, digits, `.`, `_` and `-`, the first a letter or digit"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def name_like(text: str, other: str = "adapter") -> str:
+    """A name that is as close to a text as a name can be; ``other`` where nothing of it is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or other
 
 
 @dataclass(frozen=True)

@@ -89,11 +89,11 @@ class Sessions(BaseModel):
 class LoadAdapter(_Strict):
     """Serve the adapter in the folder ``lora_path``, below the service's own, under a name."""
 
-    lora_name: str = Field(max_length=100)
-    lora_path: str = Field(max_length=400)
+    lora_name: str
+    lora_path: str
 
 
 class UnloadAdapter(_Strict):
     """No longer serve an adapter."""
 
-    lora_name: str = Field(max_length=100)
+    lora_name: str

@@ -24,6 +24,8 @@ NO_KEYS = "SL578"
 FAILED = "SL579"
 NO_RANKS = BAD_RANKS
 
+TOKENS_HINT = "`slotlang token add FOLDER TENANT` makes one, with --admin for loading, unloading and metrics"
+
 _STATUS: Mapping[str, int] = {
     NO_TOKEN: 401,
     MISSING: 404,

@@ -18,6 +18,7 @@ from pathlib import Path
 from slotlang.diagnostics import error
 from slotlang.service.durable import write_durable
 from slotlang.service.fields import Fields, Wrong
+from slotlang.service.manifest import NAME, NAME_RULE, name_like
 
 PREFIX = "slot_"
 TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
@@ -48,9 +49,14 @@ class Tokens:
         self._known: dict[str, tuple[tuple[int, int, int], Tenant | None]] = {}
 
     def add(self, name: str, *, admin: bool = False, models: tuple[str, ...] | None = None) -> tuple[str, Tenant]:
-        """A new token, which is told once, and its tenant. Raises ``SlotError`` SL005 for a name that is not one."""
+        """A new token, which is told once, and its tenant. Raises ``SlotError`` SL005 for names that are none."""
         if not TENANT.fullmatch(name):
-            raise error("SL005", f"a tenant's name is letters, digits, `.`, `_` and `-`, at most 64, not {name!r:.80}")
+            hint = f"it has at most 64 letters, digits, `.`, `_` and `-`, the first a letter or digit: {_like(name)}"
+            raise error("SL005", f"{name!r:.80} is not a tenant's name", hint=hint)
+        for model in models or ():
+            if not NAME.fullmatch(model):
+                hint = f"{NAME_RULE}: {name_like(model)}"
+                raise error("SL005", f"{model!r:.120} is not the name of an adapter", hint=hint)
         token = PREFIX + secrets.token_urlsafe(32)
         digest = _hash(token)
         tenant = Tenant(name, admin, models, time.time(), digest[:12])
@@ -101,6 +107,10 @@ class Tokens:
             return Tenant(of.text("name"), of.flag("admin"), models, of.number("created"), digest[:12])
         except (ValueError, Wrong):
             return None
+
+
+def _like(name: str) -> str:
+    return name_like(name, "tenant")[:64]
 
 
 def _hash(token: str) -> str:

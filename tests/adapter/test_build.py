@@ -259,25 +259,44 @@ def test_a_program_that_lies_is_not_run(folder: Path, work: Work, built: Built) 
         build(work, folder, "tiny")
 
 
-def test_another_adapter_takes_the_place(folder: Path, tmp_path: Path, built: Built) -> None:
-    other = tmp_path / "other"
+def test_another_adapter_takes_the_place_where_that_is_asked_for(folder: Path, tmp_path: Path, built: Built) -> None:
+    other, before = tmp_path / "other", files_of(folder)
     write_adapter(other, factors_layout("l.0.o_proj", 8, 8, 2), r=2)
-    found = build(prepare(other, OPTIONS, find_profile()), folder, "tiny")
+    work = prepare(other, OPTIONS, find_profile())
+    refused = refusal("SL552", lambda: build(work, folder, "tiny"))
+    assert "holds the build of another adapter" in refused.message and "--force" in refused.hint
+    assert files_of(folder) == before
+
+    def stop(what: str, done: float) -> None:
+        if what.startswith("weights"):
+            raise _Stopped
+
+    with pytest.raises(_Stopped):
+        build(work, folder, "tiny", stop, force=True)
+    # what was begun goes on without being asked for again
+    found = build(work, folder, "tiny")
     assert found.manifest.version != built.manifest.version and found.reused == 0
     names = set(files_of(folder))
     assert {g.weights.path for g in found.manifest.groups} == {n for n in names if n.startswith("weights/")}
     assert not any(program.file.path in names for program in built.manifest.programs)
 
 
-def test_a_folder_of_another_version(folder: Path, work: Work) -> None:
+def test_a_folder_of_another_version(folder: Path, work: Work, built: Built) -> None:
     state = folder / "build.json"
     values = json.loads(state.read_text())
     values["made_with"]["slotlang"] = "0.0.9"
     state.write_text(json.dumps(values))
     before = files_of(folder)
     found = refusal("SL551", lambda: build(work, folder, "tiny"))
-    assert "0.0.9" in found.notes[0] and "-o" in found.hint
+    assert "0.0.9" in found.notes[0] and "-o" in found.hint and "--force" in found.hint
     assert files_of(folder) == before
+    assert build(work, folder, "tiny", force=True).manifest == built.manifest
+
+
+def test_other_options_of_an_adapter_take_the_place(folder: Path, source: Path, built: Built) -> None:
+    some = Options(256, 1e-3, modules=("l.0.attn.q_proj",))
+    found = build(prepare(source, some, find_profile()), folder, "tiny")
+    assert found.changed and len(found.manifest.groups) == 1
 
 
 @pytest.mark.parametrize("missing", [True, False])

@@ -195,6 +195,7 @@ def test_outliers_are_equalized(tmp_path: Path) -> None:
     ]
     ended = slotlang(*command)
     assert ended.status == 2 and "SL531" in ended.err and "takes norms up to 16" in ended.err
+    assert f"\n  --> {tmp_path / 'x.npy'}\n" in ended.err
     for given in (found, tmp_path / "x.npy"):
         ended = slotlang(*command, "--equalize", str(given), "--output", str(tmp_path / "y.npy"))
         assert ended.status == 0, ended.err

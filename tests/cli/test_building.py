@@ -67,6 +67,21 @@ def test_refusals(command: list[str], tmp_path: Path, options: list[str], code: 
     assert not (tmp_path / "service").exists()
 
 
+def test_another_adapter_of_the_same_name_is_left_alone(command: list[str], tmp_path: Path) -> None:
+    assert slotlang(*command).status == 0
+    before = (tmp_path / "service" / "my-adapter" / "manifest.json").read_text()
+    write_adapter(tmp_path / "my adapter", factors_layout("l.0.q_proj", 8, 8, 2), r=2)
+    ended = slotlang(*command)
+    assert ended.status == 2 and "error[SL552]" in ended.err and "--force" in ended.err
+    assert (tmp_path / "service" / "my-adapter" / "manifest.json").read_text() == before
+    assert slotlang(*command, "--force").status == 0
+    assert (tmp_path / "service" / "my-adapter" / "manifest.json").read_text() != before
+
+
+def test_the_hint_shows_a_name_that_is_allowed(command: list[str]) -> None:
+    assert ": a-b\n" in slotlang(*command, "--name", "a/b").err
+
+
 def test_activations_of_unknown_modules(command: list[str], tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **{"l.0.q_proj": np.ones((3, 8)), "l.9": np.ones((3, 8))})
     ended = slotlang(*command, "--activations", str(tmp_path / "x.npz"))

@@ -93,11 +93,23 @@ def test_an_output_without_an_ending(tmp_path: Path) -> None:
         assert f"hint: for example --output {(tmp_path / name).with_suffix('.npy')}" in ended.err
 
 
+def test_weights_beyond_their_bounds_are_named_with_their_file(tmp_path: Path) -> None:
+    rng, file = np.random.default_rng(0), tmp_path / "own.npz"
+    weights = {"A": np.full((64, 4), 1e3), "B": rng.standard_normal((4, 64)), "scale": 1.0}
+    np.savez(file, x=rng.standard_normal((64, 2)), **weights)
+    sizes = [word for name in ("d=64", "r=4", "batch=2", "slots=128") for word in ("--set", name)]
+    for command in (["run"], ["lower", "-o", str(tmp_path / "m.py")]):
+        ended = slotlang(*command, "programs/rank_complex.slot", *sizes, "--data", str(file), "--bound", "A=3")
+        assert ended.status == 2 and ended.err.startswith("error[SL534]: |A| is 1000"), ended.err
+        assert f"\n  --> {file}\n" in ended.err
+
+
 def test_inputs_beyond_their_limits_are_named_at_once(tmp_path: Path) -> None:
     (tmp_path / "total.slot").write_text(SUM)
     np.savez(tmp_path / "own.npz", x=np.full(4, 1e3), z=np.full(4, 1e4))
     ended = slotlang("run", str(tmp_path / "total.slot"), "--data", str(tmp_path / "own.npz"))
     assert ended.status == 2 and ended.err.count("error[SL531]") == 1
+    assert f"\n  --> {tmp_path / 'own.npz'}\n" in ended.err
     assert "norm of x is 2000" in ended.err and "norm of z is 2e+04" in ended.err
     hint = ended.err.partition("  hint: ")[2]
     assert "run the program with --bound-norm x=2e+03; and " in hint and "--bound-norm z=2e+04" in hint

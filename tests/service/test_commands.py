@@ -41,6 +41,24 @@ def test_files_in_files_out(served: Process, token: str, tmp_path: Path) -> None
         assert np.abs(found[layer] - update_of(layer, X)).max() < 1e-5
 
 
+def test_small_updates_are_told_once_for_each_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path / "service", precision=1e-3)
+    np.save(tmp_path / "x.npy", np.tile(X, (3, 1)) * 1e-9)
+    process = Process(tmp_path / "service")
+    monkeypatch.setenv("SLOTLANG_TOKEN", process.token("alice"))
+    try:
+        words = process.url, ",".join(LAYERS[:2]), f"{tmp_path}/x.npy", "-o", f"{tmp_path}/y.npz"
+        said = slotlang("client", "update", *words)
+    finally:
+        process.close()
+    assert said.status == 0
+    warned = said.err.splitlines()
+    assert [line.partition(" is below")[0] for line in warned] == [
+        f"warning[SL535]: the update of {layer}" for layer in LAYERS[:2]
+    ]
+    assert all(line.endswith("(the same holds for 4 other batches of it)") for line in warned)
+
+
 def test_keys_of_a_file_rotate_and_end(served: Process, token: str, tmp_path: Path) -> None:
     secret = f"--secret={tmp_path}/secret"
     first = json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]
@@ -64,6 +82,7 @@ REFUSED = {
     "x that is too large": (["client", "update", "URL", LAYERS[0], "large.npy", "-o", "y.npy"], "SL531"),
     "an output of no format": (["client", "update", "URL", LAYERS[0], "x.npy", "-o", "y"], "SL005"),
     "an adapter that is not there": (["client", "modules", "URL", "--model", "none"], "SL571"),
+    "a name that no adapter has": (["client", "modules", "URL", "--model", "a/b"], "SL005"),
     "two wishes": (["client", "keys", "URL", "--secret", "s", "--rotate", "--end"], "SL005"),
 }
 
@@ -84,6 +103,8 @@ def test_what_a_client_refuses(
     ended = slotlang(*words)
     assert ended.status == 2 and ended.err.startswith(f"error[{code}]"), ended.err
     assert not Path("y.npy").exists()
+    if code in ("SL523", "SL531"):
+        assert f"\n  --> {words[4]}\n" in ended.err
 
 
 def test_a_token_comes_from_a_file_or_the_environment(
@@ -110,8 +131,21 @@ def test_tokens_are_made_listed_and_removed(tmp_path: Path) -> None:
     assert "alice  tiny" in listed and "root  all adapters  admin" in listed and token not in listed
     assert slotlang("token", "remove", folder, "alice").out.startswith("removed ")
     assert slotlang("token", "remove", folder, "alice").err.startswith("error[SL005]: there is no token 'alice'")
-    assert slotlang("token", "add", folder, "../alice").err.startswith("error[SL005]: a tenant's name")
+    odd = slotlang("token", "add", folder, "../al ice").err
+    assert odd.startswith("error[SL005]: '../al ice' is not a tenant's name") and "digit: al-ice\n" in odd
+    odd = slotlang("token", "add", folder, "alice", "--model", "a/b").err
+    assert odd.startswith("error[SL005]: 'a/b' is not the name of an adapter") and "digit: a-b\n" in odd
+    assert len(slotlang("token", "list", folder).out.splitlines()) == 1
     assert slotlang("token", "add", f"{folder}/none", "alice").err.startswith("error[SL001]")
+
+
+def test_a_token_has_the_same_keys_whatever_says_it(tmp_path: Path) -> None:
+    for options in ([], ["--admin"], ["--model", "tiny", "--model", "other"]):
+        made = json.loads(slotlang("token", "add", str(tmp_path), "alice", *options, "--json").out)
+        del made["token"], made["schema"]
+        listed = json.loads(slotlang("token", "list", str(tmp_path), "--json").out)
+        assert listed["schema"] == "slotlang.token.list/2" and listed["tokens"][-1] == made
+        assert made["tenant"] == "alice" and made["models"] == (["tiny", "other"] if "--model" in options else None)
 
 
 def test_the_loopback_alone_without_tls(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_request_that_comes_again_is_not_evaluated_again(folder: Path, tmp_pat
         with pytest.raises(Refusal, match="SL576"):
             await world.begin(world.body(LAYERS[2]))
         # after the adapter is gone, too
-        await world.service.adapters.unload("tiny")
+        await world.service.adapters.unload(ALICE, "tiny")
         assert await whole(await world.begin(body)) == answer
         await world.service.close()
 
@@ -272,7 +272,7 @@ def test_an_unload_waits_for_requests_under_way(folder: Path, tmp_path: Path) ->
         world = World(folder, tmp_path)
         await world.start()
         run = await world.begin(world.body(LAYERS[0]))
-        unloading = asyncio.create_task(world.service.adapters.unload("tiny"))
+        unloading = asyncio.create_task(world.service.adapters.unload(ALICE, "tiny"))
         await asyncio.sleep(0.05)
         assert not unloading.done()
         with pytest.raises(Refusal, match="SL571"):

@@ -143,7 +143,7 @@ def test_files_go_with_their_adapter(world: World) -> None:
     left.write_bytes(b"x")
     _, adapters = world.adapters(Mapped(world.files))
     assert path.exists() and not left.exists()
-    asyncio.run(adapters.unload("tiny"))
+    asyncio.run(adapters.unload(ALICE, "tiny"))
     assert not path.exists()
 
 

@@ -87,6 +87,10 @@ def refused(response: httpx.Response, status: int, code: str) -> str:
     return str(response.json()["error"]["message"])
 
 
+def hint_of(response: httpx.Response) -> str:
+    return str(response.json()["error"]["hint"])
+
+
 def admin_of(served: Process) -> httpx.Client:
     headers = {"Authorization": f"Bearer {served.token('root', admin=True)}"}
     return httpx.Client(base_url=served.url, headers=headers, trust_env=False, timeout=30)
@@ -283,6 +287,37 @@ def test_loading_and_metrics_need_an_admin(served: Process, raw: Raw) -> None:
         text = admin.get("/metrics").text
     assert "slotlang_evaluations_total" in text and 'slotlang_seconds_count{part="evaluate"}' in text
     assert "alice" not in text and LAYERS[0] not in text
+
+
+def test_who_has_no_admins_token_hears_how_one_is_made(served: Process, alice: str) -> None:
+    unknown = "slot_" + "a" * 43
+    for given, status in (("", 401), ("Basic x", 401), (f"Bearer {unknown}", 401), (f"Bearer {alice}", 403)):
+        headers = {"Authorization": given} if given else {}
+        with httpx.Client(base_url=served.url, headers=headers, trust_env=False) as http:
+            for answer in (http.get("/metrics"), http.post("/v1/load_lora_adapter", json={})):
+                refused(answer, status, "SL570")
+                assert "slotlang token add FOLDER TENANT" in hint_of(answer) and "--admin" in hint_of(answer)
+
+
+def test_a_name_that_is_not_served_is_refused_with_those_that_the_token_sees(served: Process) -> None:
+    def hints(**more: Any) -> list[str]:
+        headers = {"Authorization": f"Bearer {served.token('some', admin=True, **more)}"}
+        with httpx.Client(base_url=served.url, headers=headers, trust_env=False, timeout=30) as http:
+            answers = [
+                http.get("/v1/models/none/client"),
+                http.post("/v1/unload_lora_adapter", json={"lora_name": "none"}),
+                http.post("/v1/load_lora_adapter", json={"lora_name": "tiny", "lora_path": "/tiny"}),
+            ]
+        for answer in answers:
+            refused(answer, 404, "SL571")
+        return [hint_of(answer) for answer in answers]
+
+    *served_here, built = hints()
+    for hint in served_here:
+        assert hint.startswith("adapters here: ") and "other" in hint and "tiny" in hint
+    assert built.startswith("`lora_path` is a folder's path from there") and "other" in built and "tiny" in built
+    *served_here, built = hints(models=("other",))
+    assert served_here == ["adapters here: other"] * 2 and built.endswith("; built adapters there: other")
 
 
 # What it is sent
@@ -555,6 +590,18 @@ def test_an_unload_waits_and_a_load_changes_the_version(served: Process, alice: 
         with pytest.raises(Exception, match="SL571"):
             session.update(LAYERS[0], X)
         assert load(served, "other", "other").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "like"), [("a/b", "a-b"), ("a b", "a-b"), ("../é", "adapter"), ("", "adapter"), ("a" * 120, "a" * 100)]
+)
+def test_a_name_that_is_none_is_refused_with_one_that_is_like_it(served: Process, name: str, like: str) -> None:
+    answer = load(served, name, "tiny")
+    assert refused(answer, 422, "SL572").startswith("`lora_name` ")
+    assert (
+        hint_of(answer)
+        == f"a name has at most 100 letters, digits, `.`, `_` and `-`, the first a letter or digit: {like}"
+    )
 
 
 def test_a_damaged_program_is_not_loaded(served: Process) -> None:

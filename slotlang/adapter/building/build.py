@@ -68,25 +68,27 @@ def build(
     progress: Callable[[str, float], None] = lambda what, done: None,
     *,
     threads: int = THREADS,
+    force: bool = False,
 ) -> Built:
     """Build into the folder ``path``, or go on where an earlier build of the same stopped; the same adapter built again
-    changes nothing. ``progress``: what is done, and the part of all work that is.
+    changes nothing. ``progress``: what is done, and the part of all work that is. ``force``: take the place of what
+    another adapter or another version built.
 
     Raises SL551 and SL552 for a folder that can't be built into, SL554 where the disk is too small, SL451 where no
     parameters have the precision, SL004 for what can't be written.
     """
     folder = Folder(path)
     with folder.locked():
-        return _Build(work, folder, name, progress, threads).run()
+        return _Build(work, folder, name, progress, threads, force).run()
 
 
 class _Build:
     def __init__(
-        self, work: Work, folder: Folder, name: str, progress: Callable[[str, float], None], threads: int
+        self, work: Work, folder: Folder, name: str, progress: Callable[[str, float], None], threads: int, force: bool
     ) -> None:
         self.work, self.folder, self.name, self.threads = work, folder, name, threads
         self.progress = progress
-        self.state = folder.state(work.key, made_with())
+        self.state = folder.state(work.key, made_with(), work.source.sha256, force=force)
         self.changed = False
         self.reused = 0
         self.modules: dict[str, Module] = {}
@@ -98,7 +100,7 @@ class _Build:
         before = self._manifest_before()
         if not self._programs_hold():
             self._check_room()
-            self.state = State(self.state.key, self.state.made_with)
+            self.state = State(self.state.key, self.state.made_with, self.state.adapter)
             self._make_programs()
         self._encode()
         manifest = self._manifest()

@@ -22,19 +22,20 @@ from slotlang.files import open_regular, read_regular, write_whole
 from slotlang.service import manifest
 from slotlang.service.manifest import File
 
-SCHEMA: Final = "slotlang.adapter.build/2"
+SCHEMA: Final = "slotlang.adapter.build/3"
 STATE: Final = "build.json"
 MOST_BYTES: Final = 1 << 26
 
 
 @dataclass
 class State:
-    """What a build has done. ``key``: a hash of all that it is made from; ``made_with``: versions. ``programs``,
-    ``parameters`` and ``keys``: as the manifest has them, empty until they are chosen. ``groups``: by number as text,
-    the file of a group's weights and what was noticed of them."""
+    """What a build has done. ``key``: a hash of all that it is made from; ``made_with``: versions; ``adapter``: a hash
+    of the adapter's files. ``programs``, ``parameters`` and ``keys``: as the manifest has them, empty until they are
+    chosen. ``groups``: by number as text, the file of a group's weights and what was noticed of them."""
 
     key: str
     made_with: Mapping[str, str]
+    adapter: str
     programs: list[dict[str, Any]] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, Any] = field(default_factory=dict)
@@ -81,13 +82,15 @@ class Folder:
         """What is said of a folder or file that can't be written."""
         return error("SL004", f"can't write {problem.filename or self.path}: {problem.strerror}", file=str(self.path))
 
-    def state(self, key: str, made_with: Mapping[str, str]) -> State:
-        """What an earlier build of the same did; an empty one where there was none, or one of something else. Raises
-        SL551 for a folder of another version of slotlang, SL552 for a damaged one."""
+    def state(self, key: str, made_with: Mapping[str, str], adapter: str, *, force: bool = False) -> State:
+        """What an earlier build of the same did; an empty one where there was none, or one of the same adapter with
+        other options. Raises SL551 for a folder of another version of slotlang, SL552 for a damaged one and for that of
+        another adapter; ``force`` takes the place of other versions and adapters."""
         path = self.path / STATE
         hint = f"remove {self.path}, or give another folder with -o"
+        anew = State(key, dict(made_with), adapter)
         if not path.exists():
-            return State(key, dict(made_with))
+            return anew
         try:
             values = json.loads(read_regular(path, MOST_BYTES))
             schema, theirs = values.pop("schema"), values["made_with"]
@@ -97,6 +100,8 @@ class Folder:
             found = None if other else State(**values)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise error("SL552", f"{path} is not what a build wrote", hint=hint, file=str(path)) from None
+        if found is None and force:
+            return anew
         if found is None:
             names = sorted({*theirs, *made_with}) if isinstance(theirs, dict) else []
             notes = [
@@ -104,8 +109,19 @@ class Folder:
                 for name in names
                 if theirs.get(name) != made_with.get(name)
             ]
-            raise error("SL551", "the folder was built by another slotlang", notes=notes, hint=hint, file=str(path))
-        return found if found.key == key else State(key, dict(made_with))
+            raise error(
+                "SL551",
+                "the folder was built by another slotlang",
+                notes=notes,
+                hint=f"{hint}; --force replaces it",
+                file=str(path),
+            )
+        if found.key == key:
+            return found
+        if found.adapter != adapter and not force:
+            hint = "name another one with -o or --name; --force replaces it, as by the same adapter, retrained"
+            raise error("SL552", f"{self.path} holds the build of another adapter", hint=hint, file=str(path))
+        return anew
 
     def save(self, state: State) -> None:
         """Write what is done."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from slotlang.adapter.values import hash_arrays
 from slotlang.cost.profile import Profile
 from slotlang.diagnostics import Diagnostic, error
 from slotlang.files import read_regular
-from slotlang.service.manifest import NAME, Source
+from slotlang.service.manifest import NAME, NAME_RULE, Source, name_like
 from slotlang_runtime.amounts import count_of
 from slotlang_runtime.version import source_hash
 
@@ -244,15 +243,11 @@ def made_with() -> dict[str, str]:
 
 def default_name(directory: Path) -> str:
     """The name of an adapter's folder, as manifests take it."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", directory.resolve().name).strip("-._")[:100]
-    return name or "adapter"
+    return name_like(directory.resolve().name)
 
 
 def checked_name(name: str) -> str:
     """The name. Raises SL005 for one that no manifest takes."""
     if not NAME.fullmatch(name):
-        message = f"--name {shown(name)} is not letters, digits, '.', '_' and '-'"
-        raise error(
-            "SL005", message, hint="it stands in addresses: at most 100 characters, the first a letter or digit"
-        )
+        raise error("SL005", f"--name {shown(name)} is not a name", hint=f"{NAME_RULE}: {name_like(name)}")
     return name
