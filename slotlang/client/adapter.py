@@ -16,7 +16,7 @@ import numpy.typing as npt
 from slotlang.client.problems import ServiceProblem, otherwise
 from slotlang.diagnostics import closest
 from slotlang.service.fields import Fields, Wrong
-from slotlang.service.interface import Interface, check_update, interface
+from slotlang.service.interface import Interface, Room, check_update, interface
 from slotlang.service.manifest import LoraUpdate
 from slotlang.service.problems import MISSING, NO_RANKS
 from slotlang.service.protocol import Ranks
@@ -33,6 +33,9 @@ from slotlang_runtime.wire import unpack
 
 Array = npt.NDArray[np.float64]
 Bytes: TypeAlias = bytes | memoryview
+
+_RECORD = 1 << 10
+"""Bytes of a record beside its contents."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,10 @@ class Adapter:
         Raises ``ServiceProblem``."""
         try:
             box = unpack("client", data)
-            of, programs = Fields(dict(box.label)), dict[str, Interface]()
+            of, programs, room = Fields(dict(box.label)), dict[str, Interface](), Room()
             for name, record in box.records.items():
                 if name.startswith("program ") and record is not None:
-                    programs[name.removeprefix("program ")] = interface(bytes(record))
+                    programs[name.removeprefix("program ")] = interface(bytes(record), room)
             groups = Fields({"groups": json.loads(bytes(box.records.get("groups") or b""))}).parts("groups")
             return cls(
                 of.text("name"),
@@ -77,7 +80,7 @@ class Adapter:
                 programs,
                 tuple(_group(number, group, programs) for number, group in enumerate(groups)),
             )
-        except (Wrong, Rejected, ValueError) as problem:
+        except (Wrong, Rejected, ValueError, RecursionError) as problem:
             raise otherwise(str(problem)) from None
 
     @cached_property
@@ -102,6 +105,12 @@ class Adapter:
             hint = hint or "`slotlang client modules URL` lists them, and `Session.adapter().places` has them"
             raise ServiceProblem(MISSING, f"{self.name} has no module {module!r:.200}", hint)
         return found
+
+    def most_bytes(self, group: Group) -> int:
+        """The most that results of an evaluation can have, with what a container says of each ciphertext."""
+        module = self.programs[group.program]
+        p = module.parameters
+        return len(module.returned()) * (2 * p.degree * 8 * len(p.prime_bits) + _RECORD)
 
     def chosen(self, names: Sequence[str], ranks: Mapping[str, Any]) -> Ranks:
         """The ranks that are on, of those of these modules that do not have all. Raises as ``ranks``."""

@@ -7,14 +7,14 @@ twice. Whether and when depends on what the network and the service said, and on
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from http.cookiejar import DefaultCookiePolicy
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,21 +22,19 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from slotlang.client.problems import UNREACHABLE, ServiceProblem, kept_to_protocol, otherwise, said, told
+from slotlang.client.answers import MOST_CLIENT, MOST_JSON, Held, checked, json_of, parts
+from slotlang.client.problems import UNREACHABLE, ServiceProblem
 from slotlang.client.requests import Answers, Asking
 from slotlang.client.straight import Exchange, Straight
 from slotlang.diagnostics import error
 from slotlang.service.addresses import is_loopback
-from slotlang.service.problems import BUSY
-from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION, Frames
-from slotlang_runtime.wire import Box
+from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION
 
 Result = TypeVar("Result")
 
 _FIRST_WAIT, _MOST_WAIT = 0.1, 5.0
 _LONGEST = 1e9
 """Seconds of a timeout: the system's clocks count some more."""
-_MOST_JSON, _MOST_CLIENT, _MOST_ANSWER = 1 << 24, 1 << 30, 1 << 32
 
 
 class Connection:
@@ -72,6 +70,8 @@ class Connection:
             verify=verify,
             trust_env=not local,
         )
+        # the protocol has no cookies: a service can make nobody hold or send any
+        self.http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.prefix = parsed.path.rstrip("/")
         secure = parsed.scheme == "https"
         port = parsed.port or (443 if secure else 80)
@@ -101,8 +101,7 @@ class Connection:
         ``ServiceProblem``."""
 
         async def once() -> Any:
-            response = await self.http.request(method, path, json=body)
-            return _json(response)
+            return json_of(*await self.asked(method, path, MOST_JSON, json=body))
 
         return await self.tried(once, most=None if again else 1)
 
@@ -110,14 +109,9 @@ class Connection:
         """The bytes of an answer. Raises ``ServiceProblem``."""
 
         async def once() -> bytes:
-            async with self.http.stream("GET", path) as response:
-                data = bytearray()
-                async for part in response.aiter_bytes():
-                    data += part
-                    if len(data) > _MOST_CLIENT:
-                        raise otherwise("it has no end")
-                _check(response.status_code, response.headers, bytes(data))
-                return bytes(data)
+            status, headers, body = await self.asked("GET", path, MOST_CLIENT)
+            checked(status, headers, body)
+            return body
 
         return await self.tried(once)
 
@@ -125,10 +119,19 @@ class Connection:
         """Send bytes, once. Raises ``ServiceProblem``."""
 
         async def once() -> Any:
-            response = await self.http.put(path, content=bytes(data), headers={"Content-Type": BINARY})
-            return _json(response)
+            headers = {"Content-Type": BINARY}
+            return json_of(*await self.asked("PUT", path, MOST_JSON, content=bytes(data), headers=headers))
 
         return await self.tried(once, most=1)
+
+    async def asked(self, method: str, path: str, most: int, **about: Any) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and body, of at most this many bytes, of an answer."""
+        async with self.http.stream(method, path, **about) as response:
+            body = Held(response.status_code, response.headers, most)
+            async for piece in response.aiter_raw():
+                if not body.take(piece):
+                    break
+            return response.status_code, response.headers, body.body()
 
     def evaluation(
         self, path: str, asking: Callable[[], Asking], then: Callable[[Answers], Result]
@@ -191,7 +194,8 @@ class Evaluation(Generic[Result]):
         return self._made().body
 
     def _answers(self, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> Answers:
-        return self._made().answers(_read(len(self._made().asked), status, headers, pieces))
+        asking = self._made()
+        return asking.answers(parts(len(asking.asked), asking.most_bytes, status, headers, pieces))
 
     def here(self) -> Result:
         """Send it once, in the caller's thread. Raises what making it and its answers raises, ``ServiceProblem``, and
@@ -210,53 +214,16 @@ class Evaluation(Generic[Result]):
         if self._connection.straight is not None:
             return await self._connection.straight.post(self._exchange)
         content = await asyncio.to_thread(self._body)
-        http = self._connection.http
-        async with http.stream("POST", self._path, content=content, headers=self._headers) as response:
-            # held whole; what limits pieces limits this
-            pieces = [piece async for piece in _up_to(response, _MOST_ANSWER)]
-            answers = self._answers(response.status_code, response.headers, iter(pieces))
-        return await asyncio.to_thread(self._then, answers)
+        most = self._made().most_bytes
+        status, headers, body = await self._connection.asked(
+            "POST", self._path, most, content=content, headers=self._headers
+        )
+        return await asyncio.to_thread(self._then, self._answers(status, headers, iter([body])))
 
     @property
     def _exchange(self) -> Exchange[Answers, Result]:
         path = f"{self._connection.prefix}{self._path}"
         return Exchange(path, self._body, self._headers, self._answers, self._then)
-
-
-def _read(most: int, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> list[Box]:
-    """The parts of an answer to a request for evaluation, at most this many. Raises ``ServiceProblem``."""
-    if status != 200:
-        _check(status, headers, b"".join(pieces))
-    _check(status, headers, b"")
-    frames, answers, ended = Frames(), list[Box](), False
-    # to the last byte, so that the next request takes the same connection
-    for piece in pieces:
-        with kept_to_protocol():
-            complete = frames.take(piece)
-        for kind, box in complete:
-            if ended:
-                raise otherwise("something follows its end")
-            match kind:
-                case "problem":
-                    raise said(box.label, again=box.label.get("code") == BUSY)
-                case "end":
-                    ended = True
-                case _:
-                    answers.append(box)
-            if len(answers) > most:
-                raise otherwise("it has more parts than were asked for")
-    if not ended:
-        raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
-    return answers
-
-
-async def _up_to(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for piece in response.aiter_bytes():
-        size += len(piece)
-        if size > most:
-            raise otherwise("it has no end")
-        yield piece
 
 
 def _is_number(value: object, kind: type) -> bool:
@@ -279,32 +246,6 @@ def _unreachable(url: str, problem: Exception) -> ServiceProblem:
     elif url.startswith("http://") and isinstance(problem, httpx.RemoteProtocolError | httpx.ReadError):
         hint = "something answers there, and not by HTTP: is it https://?"
     return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], hint, again=True)
-
-
-def _check(status: int, headers: Mapping[str, str], body: bytes) -> None:
-    if status >= 300:
-        raise told(status, _parse(body[:_MOST_JSON]), headers)
-    if headers.get(HEADER) != str(VERSION):
-        raise otherwise(f"it does not say that it speaks version {VERSION} of the protocol")
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        found = json.loads(body)
-        # JSON can write halves of characters, which have no bytes: nobody could print or send them
-        json.dumps(found, ensure_ascii=False).encode()
-        return found
-    except (ValueError, RecursionError):
-        return None
-
-
-def _json(response: httpx.Response) -> Any:
-    _check(response.status_code, response.headers, response.content)
-    if not response.content:
-        return None
-    if (found := _parse(response.content[:_MOST_JSON])) is None:
-        raise otherwise("it is not JSON")
-    return found
 
 
 def _parsed(url: str) -> httpx.URL:
