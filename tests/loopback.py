@@ -39,7 +39,8 @@ def chunked(pieces: Iterable[bytes], status: str = "200 OK", headers: bytes = PR
 
 class Loopback:
     """``answer``: what is sent for a request, whole or in pieces, after which the connection serves again unless there
-    is no answer. ``certificate``: files of a certificate and its key, for TLS. ``greets``: what is sent before any
+    is no answer. ``certificate``: files of a certificate and its key, for TLS; with ``proxies`` after a request to
+    connect, which is answered by it. ``greets``: what is sent before any
     request, in place of all else. ``sent``: bytes that were sent."""
 
     def __init__(
@@ -47,8 +48,9 @@ class Loopback:
         answer: Callable[[Asked], bytes | Iterable[bytes] | None],
         certificate: tuple[str, str] | None = None,
         greets: bytes | None = None,
+        proxies: bytes | None = None,
     ) -> None:
-        self.answer, self.greets = answer, greets
+        self.answer, self.greets, self.proxies = answer, greets, proxies
         self.asked, self.sent = list[Asked](), 0
         self._security = None
         if certificate is not None:
@@ -56,7 +58,7 @@ class Loopback:
             self._security.load_cert_chain(*certificate)
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = int(self._socket.getsockname()[1])
-        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if certificate and proxies is None else ''}://127.0.0.1:{self.port}"
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -69,6 +71,12 @@ class Loopback:
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError, ValueError), connection:
+            if self.proxies is not None:
+                with connection.makefile("rb") as stream:
+                    asked = _read(stream)
+                assert asked is not None
+                self.asked.append(asked)
+                connection.sendall(self.proxies)
             if self._security is not None:
                 connection = self._security.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as stream:

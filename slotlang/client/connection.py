@@ -10,7 +10,6 @@ import asyncio
 import os
 import random
 import secrets
-import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,16 +17,15 @@ from http.cookiejar import DefaultCookiePolicy
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from slotlang.client.answers import MOST_CLIENT, MOST_JSON, Held, checked, json_of, parts
-from slotlang.client.problems import UNREACHABLE, ServiceProblem
+from slotlang.client.network import Address, Proxy, trusted, unreachable
+from slotlang.client.problems import ServiceProblem
 from slotlang.client.requests import Answers, Asking
-from slotlang.client.straight import Exchange, Straight
+from slotlang.client.straight import CONNECT, Exchange, Straight, silent
 from slotlang.diagnostics import error
-from slotlang.service.addresses import is_loopback
 from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION
 
 Result = TypeVar("Result")
@@ -44,10 +42,7 @@ class Connection:
     def __init__(
         self, url: str, token: str, *, certificates: Path | None = None, timeout: float = 150.0, tries: int = 6
     ) -> None:
-        parsed = _parsed(url)
-        local = is_loopback(parsed.host)
-        if parsed.scheme != "https" and not local:
-            raise error("SL563", f"{url} is not on this machine, and without TLS the token would travel in the clear")
+        address = Address.of(url)
         if not (_is_number(timeout, Real) and 0 < timeout <= _LONGEST):
             hint = f"a number above 0, up to {_LONGEST:.0e}"
             raise error("SL005", f"timeout is {timeout!r:.40}, which is not a number of seconds", hint=hint)
@@ -57,27 +52,28 @@ class Connection:
         token = token.strip() if isinstance(token, str) else ""
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise error("SL570", "this is not a token", hint="`slotlang token add FOLDER TENANT` makes one")
-        self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)
+        self.url, self.tries, self._timeout = address.text, max(tries, 1), timeout
         self._process = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         headers = {"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"}
-        # a proxy has no business between two processes of one machine
-        verify = httpx.create_ssl_context(trust_env=not local) if certificates is None else _trusted(certificates)
+        self._proxy = Proxy.before(address)
+        verify = trusted(address, certificates)
         self.http = httpx.AsyncClient(
             base_url=self.url,
             headers=headers,
-            timeout=httpx.Timeout(timeout, connect=10.0),
+            timeout=httpx.Timeout(timeout, connect=CONNECT),
             verify=verify,
-            trust_env=not local,
+            # all that the environment says was asked for here
+            trust_env=False,
+            proxy=None if self._proxy is None else self._proxy.proxy,
         )
         # the protocol has no cookies: a service can make nobody hold or send any
         self.http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.prefix = parsed.path.rstrip("/")
-        secure = parsed.scheme == "https"
-        port = parsed.port or (443 if secure else 80)
+        self.prefix = address.prefix
         self.straight = None
-        if local or not _by_proxy(parsed):
-            self.straight = Straight(parsed.host, port, verify if secure else None, [*headers.items()], timeout)
+        if self._proxy is None:
+            security = verify if address.secure else None
+            self.straight = Straight(address.host, address.port, security, [*headers.items()], timeout)
 
     @property
     def is_forked(self) -> bool:
@@ -126,12 +122,18 @@ class Connection:
 
     async def asked(self, method: str, path: str, most: int, **about: Any) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body, of at most this many bytes, of an answer."""
-        async with self.http.stream(method, path, **about) as response:
-            body = Held(response.status_code, response.headers, most)
-            async for piece in response.aiter_raw():
-                if not body.take(piece):
-                    break
-            return response.status_code, response.headers, body.body()
+        try:
+            async with self.http.stream(method, path, **about) as response:
+                body = Held(response.status_code, response.headers, most)
+                async for piece in response.aiter_raw():
+                    if not body.take(piece):
+                        break
+                return response.status_code, response.headers, body.body()
+        except httpx.TimeoutException as problem:
+            raise type(problem)(silent(self._timeout)) from None
+        except OSError as problem:
+            # of TLS, which httpx passes on
+            raise httpx.ReadError(str(problem)) from problem
 
     def evaluation(
         self, path: str, asking: Callable[[], Asking], then: Callable[[Answers], Result]
@@ -159,15 +161,16 @@ class Connection:
                     raise before
                 return await once()
             except httpx.TransportError as problem:
-                if last:
-                    raise _unreachable(self.url, problem) from None
+                found = unreachable(self.url, problem, self._proxy)
+                if last or not found.again:
+                    raise found from None
                 pause = wait
             except ServiceProblem as problem:
                 if last or not problem.again:
                     raise
                 pause = max(wait, problem.wait or 0.0)
             except (httpx.HTTPError, httpx.InvalidURL) as problem:
-                raise _unreachable(self.url, problem) from None
+                raise unreachable(self.url, problem, self._proxy) from None
             # not all clients at the same moment
             await asyncio.sleep(pause * random.uniform(1.0, 1.5))
             wait = min(2 * wait, _MOST_WAIT)
@@ -228,38 +231,3 @@ class Evaluation(Generic[Result]):
 
 def _is_number(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _by_proxy(url: httpx.URL) -> bool:
-    """Whether the environment names a proxy for an address."""
-    return url.scheme in getproxies() and not proxy_bypass(url.host)
-
-
-def _unreachable(url: str, problem: Exception) -> ServiceProblem:
-    """No answer came."""
-    why = " ".join(str(problem).split()) or type(problem).__name__
-    hint = "is it running? `slotlang serve` says its address when it is ready"
-    if "WRONG_VERSION_NUMBER" in why:
-        hint = "what answers there does not speak TLS: is it http://?"
-    elif "CERTIFICATE_VERIFY_FAILED" in why:
-        hint = "trust it with --cacert FILE (certificates= in Python), if the certificate is the one that you expect"
-    elif url.startswith("http://") and isinstance(problem, httpx.RemoteProtocolError | httpx.ReadError):
-        hint = "something answers there, and not by HTTP: is it https://?"
-    return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], hint, again=True)
-
-
-def _parsed(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError, ValueError) as problem:
-        raise error("SL005", f"{url!r:.200} is not an address: {problem}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise error("SL005", f"{url!r:.200} is not an address", hint="for example http://127.0.0.1:8400")
-    return parsed
-
-
-def _trusted(path: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(path))
-    except (OSError, ValueError) as problem:
-        raise error("SL001", f"can't read these certificates: {problem}"[:300], file=str(path)) from None

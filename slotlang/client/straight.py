@@ -27,10 +27,15 @@ Given = TypeVar("Given")
 Read = Callable[[int, httpx.Headers, Iterator[bytes]], Result]
 """What makes a result of an answer: its status, its headers, and its body in pieces."""
 
-_CONNECT = 10.0
+CONNECT = 10.0
 """Seconds for a connection to be there."""
 _HEAD, _PIECE = 1 << 12, 1 << 22
 """Bytes that are asked for at a time, before the head has come and after."""
+
+
+def silent(seconds: float) -> str:
+    """What is said of a connection on which no byte travelled for so long."""
+    return f"nothing came or was taken for {seconds:.3g} s"
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class _Line:
 
     def __init__(self, host: str, port: int, security: ssl.SSLContext | None, timeout: float) -> None:
         self._timeout = timeout
-        plain = socket.create_connection((host, port), _CONNECT)
+        plain = socket.create_connection((host, port), CONNECT)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket = plain if security is None else security.wrap_socket(plain, server_hostname=host)
@@ -92,7 +97,7 @@ class _Line:
         try:
             return self.socket.recv(size, flags)
         except (TimeoutError, BlockingIOError):
-            raise httpx.ReadTimeout(f"nothing came for {self._timeout:.0f} s") from None
+            raise httpx.ReadTimeout(silent(self._timeout)) from None
 
     def rest(self, size: int) -> Iterator[bytes]:
         """This many bytes. Raises ``httpx.ReadError`` and OSError."""
@@ -230,8 +235,12 @@ class Straight:
         except h11.RemoteProtocolError as problem:
             raise httpx.RemoteProtocolError(str(problem)) from None
         except OSError as problem:
-            kind = httpx.ConnectError if line is None else httpx.ReadError
-            raise kind(str(problem)) from None
+            late = isinstance(problem, TimeoutError | BlockingIOError)
+            if line is None:
+                raise (httpx.ConnectTimeout if late else httpx.ConnectError)(str(problem)) from problem
+            if late:
+                raise httpx.WriteTimeout(silent(self._place[3])) from None
+            raise httpx.ReadError(str(problem)) from problem
         finally:
             if line is not None:
                 self._given_back(line, work.left() and again)
