@@ -86,11 +86,31 @@ class Connection:
         if self.is_forked:
             raise RuntimeError("this session is another process's: a process that is forked opens one of its own")
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the connections are this event loop's, or nobody's yet. Raises RuntimeError where they are those of
+        one that may still use them."""
+        if self._loop is not None and self._loop.is_closed():
+            return False
+        self.check_loop()
+        return True
+
+    def check_loop(self) -> None:
+        """Raise RuntimeError where another event loop has used the connections."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise RuntimeError(
+                "this session is another event loop's: each `asyncio.run`, and each thread, opens one of its own"
+            )
+
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; those of an event loop that is closed have ended with it."""
+        is_here = self.is_here
         if self.straight is not None:
             self.straight.close()
-        await self.http.aclose()
+        if is_here:
+            await self.http.aclose()
 
     async def json(self, method: str, path: str, body: Any = None, *, again: bool = True) -> Any:
         """The JSON of an answer; None of one without a body. ``again``: whether it may be sent twice. Raises
@@ -149,10 +169,7 @@ class Connection:
         ``most`` times. ``before``: how a first try ended. Raises what the last one raises, but ``ServiceProblem`` for
         ``httpx.HTTPError``."""
         self.check_process()
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
-            raise RuntimeError("this session is another event loop's: each `asyncio.run` opens one of its own")
+        self.check_loop()
         wait, tries = _FIRST_WAIT, self.tries if most is None else most
         for number in range(tries):
             last = number == tries - 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from slotlang.client.adapter import Crypto
 from slotlang.client.kept import alone, forget, remembered
-from slotlang.client.keyed import Keyed
+from slotlang.client.keyed import Keyed, call
 from slotlang.client.problems import ServiceProblem
 from slotlang.client.secrets import read_secret, write_secret
 from slotlang_runtime.client import SecretKey
@@ -21,6 +21,7 @@ _LAST = 5.0
 class Rotating(Keyed):
     """A session without updates, whose keys can be replaced."""
 
+    @call
     async def rotate(self) -> dict[str, Any]:
         """A new secret key, and a new session with evaluation keys for it, in the place of the present ones, which may
         be of another ring. The keys of a session never change: whoever goes on with the old one, from the same file in
@@ -79,6 +80,7 @@ class Rotating(Keyed):
         """End the sessions that have these keys or wait for them."""
         await self._end_all(name for name in await self._sessions.with_keys(keys) if name != but)
 
+    @call
     async def end(self) -> bool:
         """End the session at the service, and all others of the file's secret key for this adapter: it deletes the
         keys. Whether there was a session, as far as is known here."""

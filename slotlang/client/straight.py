@@ -181,6 +181,11 @@ class _Work:
             self._line = None
             return not self._given_up
 
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._given_up
+
     def give_up(self) -> None:
         """Send nothing more, and wait for nothing more."""
         with self._lock:
@@ -206,6 +211,7 @@ class Straight:
         shown = f"[{host}]" if ":" in host else host
         self._headers = [("Host", f"{shown}:{port}"), *headers]
         self._free: list[_Line] = []
+        self._under_way = set[_Work]()
         self._lock, self._closed = threading.Lock(), False
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="slotlang connection")
 
@@ -220,7 +226,17 @@ class Straight:
 
     def post_here(self, exchange: Exchange[Given, Result], work: _Work | None = None) -> Result:
         """As ``post``, in the caller's thread."""
-        return exchange.then(self._posted(exchange, exchange.body(), work or _Work()))
+        work = work or _Work()
+        with self._lock:
+            if self._closed:
+                raise httpx.WriteError("the connection is closed")
+            self._under_way.add(work)
+        try:
+            given = self._posted(exchange, exchange.body(), work)
+        finally:
+            with self._lock:
+                self._under_way.discard(work)
+        return exchange.then(given)
 
     def _posted(self, exchange: Exchange[Given, Any], body: bytes, work: _Work) -> Given:
         length = ("Content-Length", str(len(body)))
@@ -240,6 +256,11 @@ class Straight:
                 raise (httpx.ConnectTimeout if late else httpx.ConnectError)(str(problem)) from problem
             if late:
                 raise httpx.WriteTimeout(silent(self._place[3])) from None
+            raise httpx.ReadError(str(problem)) from problem
+        except ValueError as problem:
+            if not work.given_up:
+                raise
+            # of TLS that another thread has ended
             raise httpx.ReadError(str(problem)) from problem
         finally:
             if line is not None:
@@ -263,10 +284,12 @@ class Straight:
         line.close()
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and give up what is under way."""
         with self._lock:
-            self._closed, free = True, list(self._free)
+            self._closed, free, under_way = True, list(self._free), list(self._under_way)
             self._free.clear()
+        for work in under_way:
+            work.give_up()
         for line in free:
             line.close()
         self._threads.shutdown(wait=False)
