@@ -11,7 +11,7 @@ from slotlang.client.adapter import Crypto
 from slotlang.client.kept import alone, forget, remembered
 from slotlang.client.keyed import Keyed, call
 from slotlang.client.problems import ServiceProblem
-from slotlang.client.secrets import read_secret, write_secret
+from slotlang.client.secrets import absent, read_secret, write_secret
 from slotlang_runtime.client import SecretKey
 
 _LAST = 5.0
@@ -83,8 +83,14 @@ class Rotating(Keyed):
     @call
     async def end(self) -> bool:
         """End the session at the service, and all others of the file's secret key for this adapter: it deletes the
-        keys. Whether there was a session, as far as is known here."""
+        keys. Whether there was a session, as far as is known here. Raises ``SlotError`` SL582 for a file that has
+        neither a key nor a session."""
         async with self._lock:
+            if self._file is not None and not self._with_present(remembered(self._file, self.url)):
+                try:
+                    await self._worked(read_secret, self._file)
+                except FileNotFoundError:
+                    raise absent(self._file) from None
             names = list[str]()
             if self._file is not None:
                 names = remembered(self._file, self.url, self.model or (await self._known()).name)
