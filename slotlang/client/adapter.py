@@ -16,7 +16,7 @@ import numpy.typing as npt
 from slotlang.client.problems import ServiceProblem, otherwise
 from slotlang.diagnostics import closest
 from slotlang.service.fields import Fields, Wrong
-from slotlang.service.interface import Interface, check_update, interface
+from slotlang.service.interface import Interface, Room, check_update, interface
 from slotlang.service.manifest import LoraUpdate
 from slotlang.service.problems import MISSING, NO_RANKS
 from slotlang.service.protocol import Ranks
@@ -65,10 +65,10 @@ class Adapter:
         Raises ``ServiceProblem``."""
         try:
             box = unpack("client", data)
-            of, programs = Fields(dict(box.label)), dict[str, Interface]()
+            of, programs, room = Fields(dict(box.label)), dict[str, Interface](), Room()
             for name, record in box.records.items():
                 if name.startswith("program ") and record is not None:
-                    programs[name.removeprefix("program ")] = interface(bytes(record))
+                    programs[name.removeprefix("program ")] = interface(bytes(record), room)
             groups = Fields({"groups": json.loads(bytes(box.records.get("groups") or b""))}).parts("groups")
             return cls(
                 of.text("name"),
@@ -77,7 +77,7 @@ class Adapter:
                 programs,
                 tuple(_group(number, group, programs) for number, group in enumerate(groups)),
             )
-        except (Wrong, Rejected, ValueError) as problem:
+        except (Wrong, Rejected, ValueError, RecursionError) as problem:
             raise otherwise(str(problem)) from None
 
     @cached_property

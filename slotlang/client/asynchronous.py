@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from slotlang.client.adapter import Adapter, Crypto
 from slotlang.client.connection import Evaluation
-from slotlang.client.keyed import Anew
+from slotlang.client.keyed import Anew, call
 from slotlang.client.problems import ServiceProblem
 from slotlang.client.requests import Answers, Asking, Call, Updates
 from slotlang.client.rotation import Rotating
@@ -49,7 +49,11 @@ class AsyncSession(Rotating):
     with the keys that the service has. ``certificates``, ``timeout`` and ``tries``: as ``Connection`` has them. Nothing
     that is sent depends on what was decrypted: results are decrypted after the last request of a call.
 
-    Raises ``SlotError``, of which ``ServiceProblem`` is one, and ``slotlang_runtime.Rejected``.
+    It is the event loop's that makes its first call; tasks of this loop may call it at the same time. ``close`` ends
+    their calls.
+
+    Raises ``SlotError``, of which ``ServiceProblem`` is one, ``slotlang_runtime.Rejected``, and RuntimeError where a
+    session can't be used: after ``close``, in another event loop or thread, in a process that was forked.
     """
 
     async def update(self, module: str, x: Any, *, ranks: Sequence[int] | None = None) -> Any:
@@ -67,6 +71,7 @@ class AsyncSession(Rotating):
         names, on = read_once(modules, ranks)
         return (await self.asked(names, x, on)).told()
 
+    @call
     async def asked(self, names: Sequence[str], x: Any, ranks: Mapping[str, Sequence[int] | None]) -> Updates:
         """The updates, and what is to be said of them where the user's line is known. ``names``, ``ranks``: as
         ``read_once`` gives them."""
@@ -100,6 +105,7 @@ class AsyncSession(Rotating):
             return None
         return Begun(adapter, session, self._only_request(call, session))
 
+    @call
     async def resumed(
         self,
         begun: Begun,

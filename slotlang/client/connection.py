@@ -7,36 +7,32 @@ twice. Whether and when depends on what the network and the service said, and on
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import secrets
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from http.cookiejar import DefaultCookiePolicy
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from slotlang.client.problems import UNREACHABLE, ServiceProblem, kept_to_protocol, otherwise, said, told
+from slotlang.client.answers import MOST_CLIENT, MOST_JSON, Held, checked, json_of, parts
+from slotlang.client.network import Address, Proxy, trusted, unreachable
+from slotlang.client.problems import ServiceProblem
 from slotlang.client.requests import Answers, Asking
-from slotlang.client.straight import Exchange, Straight
+from slotlang.client.straight import CONNECT, Exchange, Straight, silent
 from slotlang.diagnostics import error
-from slotlang.service.addresses import is_loopback
-from slotlang.service.problems import BUSY
-from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION, Frames
-from slotlang_runtime.wire import Box
+from slotlang.service.protocol import BINARY, HEADER, KEY_HEADER, VERSION
 
 Result = TypeVar("Result")
 
 _FIRST_WAIT, _MOST_WAIT = 0.1, 5.0
 _LONGEST = 1e9
 """Seconds of a timeout: the system's clocks count some more."""
-_MOST_JSON, _MOST_CLIENT, _MOST_ANSWER = 1 << 24, 1 << 30, 1 << 32
 
 
 class Connection:
@@ -46,10 +42,7 @@ class Connection:
     def __init__(
         self, url: str, token: str, *, certificates: Path | None = None, timeout: float = 150.0, tries: int = 6
     ) -> None:
-        parsed = _parsed(url)
-        local = is_loopback(parsed.host)
-        if parsed.scheme != "https" and not local:
-            raise error("SL563", f"{url} is not on this machine, and without TLS the token would travel in the clear")
+        address = Address.of(url)
         if not (_is_number(timeout, Real) and 0 < timeout <= _LONGEST):
             hint = f"a number above 0, up to {_LONGEST:.0e}"
             raise error("SL005", f"timeout is {timeout!r:.40}, which is not a number of seconds", hint=hint)
@@ -59,25 +52,28 @@ class Connection:
         token = token.strip() if isinstance(token, str) else ""
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise error("SL570", "this is not a token", hint="`slotlang token add FOLDER TENANT` makes one")
-        self.url, self.tries = str(parsed).rstrip("/"), max(tries, 1)
+        self.url, self.tries, self._timeout = address.text, max(tries, 1), timeout
         self._process = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         headers = {"Authorization": f"Bearer {token}", HEADER: str(VERSION), "Accept-Encoding": "identity"}
-        # a proxy has no business between two processes of one machine
-        verify = httpx.create_ssl_context(trust_env=not local) if certificates is None else _trusted(certificates)
+        self._proxy = Proxy.before(address)
+        verify = trusted(address, certificates)
         self.http = httpx.AsyncClient(
             base_url=self.url,
             headers=headers,
-            timeout=httpx.Timeout(timeout, connect=10.0),
+            timeout=httpx.Timeout(timeout, connect=CONNECT),
             verify=verify,
-            trust_env=not local,
+            # all that the environment says was asked for here
+            trust_env=False,
+            proxy=None if self._proxy is None else self._proxy.proxy,
         )
-        self.prefix = parsed.path.rstrip("/")
-        secure = parsed.scheme == "https"
-        port = parsed.port or (443 if secure else 80)
+        # the protocol has no cookies: a service can make nobody hold or send any
+        self.http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.prefix = address.prefix
         self.straight = None
-        if local or not _by_proxy(parsed):
-            self.straight = Straight(parsed.host, port, verify if secure else None, [*headers.items()], timeout)
+        if self._proxy is None:
+            security = verify if address.secure else None
+            self.straight = Straight(address.host, address.port, security, [*headers.items()], timeout)
 
     @property
     def is_forked(self) -> bool:
@@ -90,19 +86,38 @@ class Connection:
         if self.is_forked:
             raise RuntimeError("this session is another process's: a process that is forked opens one of its own")
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the connections are this event loop's, or nobody's yet. Raises RuntimeError where they are those of
+        one that may still use them."""
+        if self._loop is not None and self._loop.is_closed():
+            return False
+        self.check_loop()
+        return True
+
+    def check_loop(self) -> None:
+        """Raise RuntimeError where another event loop has used the connections."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise RuntimeError(
+                "this session is another event loop's: each `asyncio.run`, and each thread, opens one of its own"
+            )
+
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; those of an event loop that is closed have ended with it."""
+        is_here = self.is_here
         if self.straight is not None:
             self.straight.close()
-        await self.http.aclose()
+        if is_here:
+            await self.http.aclose()
 
     async def json(self, method: str, path: str, body: Any = None, *, again: bool = True) -> Any:
         """The JSON of an answer; None of one without a body. ``again``: whether it may be sent twice. Raises
         ``ServiceProblem``."""
 
         async def once() -> Any:
-            response = await self.http.request(method, path, json=body)
-            return _json(response)
+            return json_of(*await self.asked(method, path, MOST_JSON, json=body))
 
         return await self.tried(once, most=None if again else 1)
 
@@ -110,14 +125,9 @@ class Connection:
         """The bytes of an answer. Raises ``ServiceProblem``."""
 
         async def once() -> bytes:
-            async with self.http.stream("GET", path) as response:
-                data = bytearray()
-                async for part in response.aiter_bytes():
-                    data += part
-                    if len(data) > _MOST_CLIENT:
-                        raise otherwise("it has no end")
-                _check(response.status_code, response.headers, bytes(data))
-                return bytes(data)
+            status, headers, body = await self.asked("GET", path, MOST_CLIENT)
+            checked(status, headers, body)
+            return body
 
         return await self.tried(once)
 
@@ -125,10 +135,25 @@ class Connection:
         """Send bytes, once. Raises ``ServiceProblem``."""
 
         async def once() -> Any:
-            response = await self.http.put(path, content=bytes(data), headers={"Content-Type": BINARY})
-            return _json(response)
+            headers = {"Content-Type": BINARY}
+            return json_of(*await self.asked("PUT", path, MOST_JSON, content=bytes(data), headers=headers))
 
         return await self.tried(once, most=1)
+
+    async def asked(self, method: str, path: str, most: int, **about: Any) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and body, of at most this many bytes, of an answer."""
+        try:
+            async with self.http.stream(method, path, **about) as response:
+                body = Held(response.status_code, response.headers, most)
+                async for piece in response.aiter_raw():
+                    if not body.take(piece):
+                        break
+                return response.status_code, response.headers, body.body()
+        except httpx.TimeoutException as problem:
+            raise type(problem)(silent(self._timeout)) from None
+        except OSError as problem:
+            # of TLS, which httpx passes on
+            raise httpx.ReadError(str(problem)) from problem
 
     def evaluation(
         self, path: str, asking: Callable[[], Asking], then: Callable[[Answers], Result]
@@ -144,10 +169,7 @@ class Connection:
         ``most`` times. ``before``: how a first try ended. Raises what the last one raises, but ``ServiceProblem`` for
         ``httpx.HTTPError``."""
         self.check_process()
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
-            raise RuntimeError("this session is another event loop's: each `asyncio.run` opens one of its own")
+        self.check_loop()
         wait, tries = _FIRST_WAIT, self.tries if most is None else most
         for number in range(tries):
             last = number == tries - 1
@@ -156,15 +178,16 @@ class Connection:
                     raise before
                 return await once()
             except httpx.TransportError as problem:
-                if last:
-                    raise _unreachable(self.url, problem) from None
+                found = unreachable(self.url, problem, self._proxy)
+                if last or not found.again:
+                    raise found from None
                 pause = wait
             except ServiceProblem as problem:
                 if last or not problem.again:
                     raise
                 pause = max(wait, problem.wait or 0.0)
             except (httpx.HTTPError, httpx.InvalidURL) as problem:
-                raise _unreachable(self.url, problem) from None
+                raise unreachable(self.url, problem, self._proxy) from None
             # not all clients at the same moment
             await asyncio.sleep(pause * random.uniform(1.0, 1.5))
             wait = min(2 * wait, _MOST_WAIT)
@@ -191,7 +214,8 @@ class Evaluation(Generic[Result]):
         return self._made().body
 
     def _answers(self, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> Answers:
-        return self._made().answers(_read(len(self._made().asked), status, headers, pieces))
+        asking = self._made()
+        return asking.answers(parts(len(asking.asked), asking.most_bytes, status, headers, pieces))
 
     def here(self) -> Result:
         """Send it once, in the caller's thread. Raises what making it and its answers raises, ``ServiceProblem``, and
@@ -210,12 +234,11 @@ class Evaluation(Generic[Result]):
         if self._connection.straight is not None:
             return await self._connection.straight.post(self._exchange)
         content = await asyncio.to_thread(self._body)
-        http = self._connection.http
-        async with http.stream("POST", self._path, content=content, headers=self._headers) as response:
-            # held whole; what limits pieces limits this
-            pieces = [piece async for piece in _up_to(response, _MOST_ANSWER)]
-            answers = self._answers(response.status_code, response.headers, iter(pieces))
-        return await asyncio.to_thread(self._then, answers)
+        most = self._made().most_bytes
+        status, headers, body = await self._connection.asked(
+            "POST", self._path, most, content=content, headers=self._headers
+        )
+        return await asyncio.to_thread(self._then, self._answers(status, headers, iter([body])))
 
     @property
     def _exchange(self) -> Exchange[Answers, Result]:
@@ -223,102 +246,5 @@ class Evaluation(Generic[Result]):
         return Exchange(path, self._body, self._headers, self._answers, self._then)
 
 
-def _read(most: int, status: int, headers: httpx.Headers, pieces: Iterator[bytes]) -> list[Box]:
-    """The parts of an answer to a request for evaluation, at most this many. Raises ``ServiceProblem``."""
-    if status != 200:
-        _check(status, headers, b"".join(pieces))
-    _check(status, headers, b"")
-    frames, answers, ended = Frames(), list[Box](), False
-    # to the last byte, so that the next request takes the same connection
-    for piece in pieces:
-        with kept_to_protocol():
-            complete = frames.take(piece)
-        for kind, box in complete:
-            if ended:
-                raise otherwise("something follows its end")
-            match kind:
-                case "problem":
-                    raise said(box.label, again=box.label.get("code") == BUSY)
-                case "end":
-                    ended = True
-                case _:
-                    answers.append(box)
-            if len(answers) > most:
-                raise otherwise("it has more parts than were asked for")
-    if not ended:
-        raise ServiceProblem(UNREACHABLE, "the answer ended too early", again=True)
-    return answers
-
-
-async def _up_to(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for piece in response.aiter_bytes():
-        size += len(piece)
-        if size > most:
-            raise otherwise("it has no end")
-        yield piece
-
-
 def _is_number(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _by_proxy(url: httpx.URL) -> bool:
-    """Whether the environment names a proxy for an address."""
-    return url.scheme in getproxies() and not proxy_bypass(url.host)
-
-
-def _unreachable(url: str, problem: Exception) -> ServiceProblem:
-    """No answer came."""
-    why = " ".join(str(problem).split()) or type(problem).__name__
-    hint = "is it running? `slotlang serve` says its address when it is ready"
-    if "WRONG_VERSION_NUMBER" in why:
-        hint = "what answers there does not speak TLS: is it http://?"
-    elif "CERTIFICATE_VERIFY_FAILED" in why:
-        hint = "trust it with --cacert FILE (certificates= in Python), if the certificate is the one that you expect"
-    elif url.startswith("http://") and isinstance(problem, httpx.RemoteProtocolError | httpx.ReadError):
-        hint = "something answers there, and not by HTTP: is it https://?"
-    return ServiceProblem(UNREACHABLE, f"{url} can't be reached: {why}"[:400], hint, again=True)
-
-
-def _check(status: int, headers: Mapping[str, str], body: bytes) -> None:
-    if status >= 300:
-        raise told(status, _parse(body[:_MOST_JSON]), headers)
-    if headers.get(HEADER) != str(VERSION):
-        raise otherwise(f"it does not say that it speaks version {VERSION} of the protocol")
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        found = json.loads(body)
-        # JSON can write halves of characters, which have no bytes: nobody could print or send them
-        json.dumps(found, ensure_ascii=False).encode()
-        return found
-    except (ValueError, RecursionError):
-        return None
-
-
-def _json(response: httpx.Response) -> Any:
-    _check(response.status_code, response.headers, response.content)
-    if not response.content:
-        return None
-    if (found := _parse(response.content[:_MOST_JSON])) is None:
-        raise otherwise("it is not JSON")
-    return found
-
-
-def _parsed(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError, ValueError) as problem:
-        raise error("SL005", f"{url!r:.200} is not an address: {problem}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise error("SL005", f"{url!r:.200} is not an address", hint="for example http://127.0.0.1:8400")
-    return parsed
-
-
-def _trusted(path: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(path))
-    except (OSError, ValueError) as problem:
-        raise error("SL001", f"can't read these certificates: {problem}"[:300], file=str(path)) from None

@@ -28,12 +28,28 @@ def _beside(secret: Path) -> Path:
 
 def _written(secret: Path) -> list[Path]:
     """A file for each session, the latest first. Raises OSError."""
+    _take_over(secret)
     found = list[tuple[int, Path]]()
     for path in _beside(secret).iterdir():
         if SESSION_ID.fullmatch(path.name):
             with suppress(FileNotFoundError):
                 found.append((path.stat().st_mtime_ns, path))
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def _take_over(secret: Path) -> None:
+    """Take the session into the folder that an earlier slotlang wrote down in a file of its own, one for each name of
+    the key's file. What is no session stays where it is."""
+    for name in {secret, Path(os.path.realpath(secret))}:
+        old = name.with_name(f"{name.name}.session")
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            kept = dict(json.loads(read_regular(old, 1 << 16)))
+            session = str(kept.pop("session"))
+            if SESSION_ID.fullmatch(session):
+                _beside(secret).mkdir(mode=0o700, exist_ok=True)
+                with suppress(FileExistsError):
+                    write_whole(_beside(secret) / session, json.dumps(kept).encode(), 0o600, new=True)
+                old.unlink(missing_ok=True)
 
 
 def remember(secret: Path, url: str, model: str, session: str, key: str) -> None:

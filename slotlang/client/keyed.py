@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from urllib.parse import quote
 
 from slotlang.client.adapter import Adapter, Crypto
@@ -28,7 +28,9 @@ from slotlang_runtime.client import SecretKey
 from slotlang_runtime.errors import BYTES_OF_ANOTHER
 
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
 
+CLOSED = "this session is closed"
 ROUNDS = 4
 """Times that a call starts because the adapter has another version, or the session is gone."""
 
@@ -44,6 +46,31 @@ class Anew(Exception):
     def __init__(self, problem: SlotError) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+
+def call(
+    method: Callable[Concatenate[Any, Given], Coroutine[Any, Any, Result]],
+) -> Callable[Concatenate[Any, Given], Coroutine[Any, Any, Result]]:
+    """A method that a session's user calls: it ends when the session is closed. Raises RuntimeError then, and where the
+    session is another event loop's or another process's."""
+
+    @functools.wraps(method)
+    async def called(session: Any, /, *arguments: Given.args, **options: Given.kwargs) -> Result:
+        session.check_usable()
+        task = asyncio.ensure_future(method(session, *arguments, **options))
+        session.under_way.add(task)
+        try:
+            found: Result = await task
+            return found
+        except asyncio.CancelledError:
+            here = asyncio.current_task()
+            if session.is_closed and not (here and here.cancelling()):
+                raise RuntimeError(CLOSED) from None
+            raise
+        finally:
+            session.under_way.discard(task)
+
+    return called
 
 
 class Keyed:
@@ -79,12 +106,21 @@ class Keyed:
         self._lock = asyncio.Lock()
         # encryption and decryption, one at a time, while the network goes on
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="slotlang client")
+        self.is_closed, self.under_way = False, set[asyncio.Task[Any]]()
 
     async def close(self) -> None:
-        """Close connections. The session stays at the service: ``end`` ends it."""
-        if not self.is_forked:
-            await self._connection.close()
-            self._thread.shutdown(wait=False)
+        """Close connections, and end what is under way. The session stays at the service: ``end`` ends it. Closing it
+        again changes nothing. Raises RuntimeError where another event loop uses it."""
+        if self.is_forked:
+            return
+        is_here = self._connection.is_here
+        self.is_closed = True
+        while is_here and (calls := [one for one in self.under_way if not one.done()]):
+            for one in calls:
+                one.cancel()
+            await asyncio.wait(calls)
+        self._thread.shutdown(wait=False)
+        await self._connection.close()
 
     @property
     def is_forked(self) -> bool:
@@ -95,7 +131,16 @@ class Keyed:
         """Raise RuntimeError where the process ``is_forked``."""
         self._connection.check_process()
 
+    def check_usable(self) -> None:
+        """Raise RuntimeError where no call can begin: in a process that ``is_forked``, after ``close``, and in another
+        event loop than that of the first call."""
+        self.check_process()
+        if self.is_closed:
+            raise RuntimeError(CLOSED)
+        self._connection.check_loop()
+
     async def __aenter__(self) -> Self:
+        self.check_usable()
         return self
 
     async def __aexit__(
@@ -109,6 +154,7 @@ class Keyed:
 
     # What there is
 
+    @call
     async def models(self) -> list[dict[str, Any]]:
         """The adapters that the token may use: ``id``, ``root``, ``parent``, ``version`` and more."""
         answer = await self._connection.json("GET", "/v1/models")
@@ -116,6 +162,7 @@ class Keyed:
             models = Fields(answer).parts("data")
             return [{**of.values, "id": of.text("id"), "version": of.text("version")} for of in models]
 
+    @call
     async def adapter(self) -> Adapter:
         """The adapter, with its modules in ``places``."""
         async with self._lock:
@@ -172,6 +219,7 @@ class Keyed:
                     await self._take_rotated()
             raise Anew(problem) from None
 
+    @call
     async def keys(self) -> dict[str, Any]:
         """The session with its keys, made and sent where that is needed: ``id``, ``model``, ``expires`` and more."""
         return await self._anew(self._confirmed)

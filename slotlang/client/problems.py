@@ -33,9 +33,9 @@ class ServiceProblem(SlotError):
         return self.diagnostics[0].code
 
 
-def otherwise(why: str) -> ServiceProblem:
+def otherwise(why: str, hint: str = "") -> ServiceProblem:
     """The service does not keep to the protocol."""
-    return ServiceProblem(OTHERWISE, f"this is not an answer of the service: {why}")
+    return ServiceProblem(OTHERWISE, f"this is not an answer of the service: {why}", hint)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ Answers: TypeAlias = dict[tuple[int, int], Bytes]
 _REQUEST_BYTES, _REQUEST_TOKENS, _REQUEST_ITEMS = 8 << 20, 1024, 256
 _ANSWER_BYTES = 32 << 20
 """Of one request, and of its answer, at most, but for the last item."""
+_BESIDE = 1 << 16
+"""Bytes of a part of an answer beside its label and its results, and of the part that ends it or says a problem."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,15 @@ class Asking:
     adapter: Adapter
     asked: tuple[_Asked, ...]
     body: bytes = field(repr=False)
+
+    @cached_property
+    def most_bytes(self) -> int:
+        """The most that its answer can have."""
+        found = _BESIDE
+        for number, asked in enumerate(self.asked):
+            label = answer_label(self.adapter.name, self.adapter.version, number, asked.item)
+            found += _BESIDE + len(json.dumps(label)) + asked.size
+        return found
 
     def answers(self, parts: Sequence[Box]) -> Answers:
         """The results that the parts of an answer are. Raises ``ServiceProblem`` SL581 unless they are what was asked

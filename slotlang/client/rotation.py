@@ -9,9 +9,9 @@ from typing import Any
 
 from slotlang.client.adapter import Crypto
 from slotlang.client.kept import alone, remembered
-from slotlang.client.keyed import Keyed
+from slotlang.client.keyed import Keyed, call
 from slotlang.client.problems import ServiceProblem
-from slotlang.client.secrets import name_of, read_secret, write_secret
+from slotlang.client.secrets import absent, name_of, read_secret, write_secret
 from slotlang_runtime.client import SecretKey
 
 _LAST = 5.0
@@ -21,6 +21,7 @@ _LAST = 5.0
 class Rotating(Keyed):
     """A session without updates, whose keys can be replaced."""
 
+    @call
     async def rotate(self) -> dict[str, Any]:
         """A new secret key, and a new session with evaluation keys for it, in the place of the present ones, which may
         be of another ring. The keys of a session never change: whoever goes on with the old one, from the same file in
@@ -82,10 +83,17 @@ class Rotating(Keyed):
         """End the sessions that have these keys or wait for them."""
         await self._end_all(name for name in await self._sessions.with_keys(keys) if name != but)
 
+    @call
     async def end(self) -> bool:
         """End the session at the service, and all others of the file's secret key for this adapter: it deletes the
-        keys. Whether there was a session, as far as is known here."""
+        keys. Whether there was a session, as far as is known here. Raises ``SlotError`` SL582 for a file that has
+        neither a key nor a session."""
         async with self._lock:
+            if self._file is not None and not self._with_present(remembered(self._file, self.url)):
+                try:
+                    await self._worked(read_secret, self._file)
+                except FileNotFoundError:
+                    raise absent(self._file) from None
             names = list[str]()
             if self._file is not None:
                 names = remembered(self._file, self.url, self.model or (await self._known()).name)

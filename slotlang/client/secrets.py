@@ -71,5 +71,10 @@ def name_of(secret: SecretKey) -> str:
     return hashlib.sha256(b"slotlang secret key\0" + secret.to_bytes()).hexdigest()
 
 
+def absent(path: Path) -> SlotError:
+    """There is no file of this name, where one is needed."""
+    return _unusable(path, "there is no such file", "check the name: it is that of the file that --secret has made")
+
+
 def _unusable(path: Path, why: str, hint: str = "") -> SlotError:
     return error("SL582", f"this secret key can't be used: {why}", file=str(path), hint=hint)

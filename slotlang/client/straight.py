@@ -27,10 +27,15 @@ Given = TypeVar("Given")
 Read = Callable[[int, httpx.Headers, Iterator[bytes]], Result]
 """What makes a result of an answer: its status, its headers, and its body in pieces."""
 
-_CONNECT = 10.0
+CONNECT = 10.0
 """Seconds for a connection to be there."""
 _HEAD, _PIECE = 1 << 12, 1 << 22
 """Bytes that are asked for at a time, before the head has come and after."""
+
+
+def silent(seconds: float) -> str:
+    """What is said of a connection on which no byte travelled for so long."""
+    return f"nothing came or was taken for {seconds:.3g} s"
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class _Line:
 
     def __init__(self, host: str, port: int, security: ssl.SSLContext | None, timeout: float) -> None:
         self._timeout = timeout
-        plain = socket.create_connection((host, port), _CONNECT)
+        plain = socket.create_connection((host, port), CONNECT)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket = plain if security is None else security.wrap_socket(plain, server_hostname=host)
@@ -92,7 +97,7 @@ class _Line:
         try:
             return self.socket.recv(size, flags)
         except (TimeoutError, BlockingIOError):
-            raise httpx.ReadTimeout(f"nothing came for {self._timeout:.0f} s") from None
+            raise httpx.ReadTimeout(silent(self._timeout)) from None
 
     def rest(self, size: int) -> Iterator[bytes]:
         """This many bytes. Raises ``httpx.ReadError`` and OSError."""
@@ -176,6 +181,11 @@ class _Work:
             self._line = None
             return not self._given_up
 
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._given_up
+
     def give_up(self) -> None:
         """Send nothing more, and wait for nothing more."""
         with self._lock:
@@ -201,6 +211,7 @@ class Straight:
         shown = f"[{host}]" if ":" in host else host
         self._headers = [("Host", f"{shown}:{port}"), *headers]
         self._free: list[_Line] = []
+        self._under_way = set[_Work]()
         self._lock, self._closed = threading.Lock(), False
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="slotlang connection")
 
@@ -215,7 +226,17 @@ class Straight:
 
     def post_here(self, exchange: Exchange[Given, Result], work: _Work | None = None) -> Result:
         """As ``post``, in the caller's thread."""
-        return exchange.then(self._posted(exchange, exchange.body(), work or _Work()))
+        work = work or _Work()
+        with self._lock:
+            if self._closed:
+                raise httpx.WriteError("the connection is closed")
+            self._under_way.add(work)
+        try:
+            given = self._posted(exchange, exchange.body(), work)
+        finally:
+            with self._lock:
+                self._under_way.discard(work)
+        return exchange.then(given)
 
     def _posted(self, exchange: Exchange[Given, Any], body: bytes, work: _Work) -> Given:
         length = ("Content-Length", str(len(body)))
@@ -230,8 +251,17 @@ class Straight:
         except h11.RemoteProtocolError as problem:
             raise httpx.RemoteProtocolError(str(problem)) from None
         except OSError as problem:
-            kind = httpx.ConnectError if line is None else httpx.ReadError
-            raise kind(str(problem)) from None
+            late = isinstance(problem, TimeoutError | BlockingIOError)
+            if line is None:
+                raise (httpx.ConnectTimeout if late else httpx.ConnectError)(str(problem)) from problem
+            if late:
+                raise httpx.WriteTimeout(silent(self._place[3])) from None
+            raise httpx.ReadError(str(problem)) from problem
+        except ValueError as problem:
+            if not work.given_up:
+                raise
+            # of TLS that another thread has ended
+            raise httpx.ReadError(str(problem)) from problem
         finally:
             if line is not None:
                 self._given_back(line, work.left() and again)
@@ -254,10 +284,12 @@ class Straight:
         line.close()
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and give up what is under way."""
         with self._lock:
-            self._closed, free = True, list(self._free)
+            self._closed, free, under_way = True, list(self._free), list(self._under_way)
             self._free.clear()
+        for work in under_way:
+            work.give_up()
         for line in free:
             line.close()
         self._threads.shutdown(wait=False)

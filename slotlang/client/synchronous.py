@@ -14,6 +14,7 @@ import httpx
 
 from slotlang.client.adapter import Adapter
 from slotlang.client.asynchronous import AsyncSession, Options, read_once
+from slotlang.client.keyed import CLOSED
 from slotlang.client.problems import ServiceProblem
 from slotlang.client.requests import Updates
 
@@ -22,8 +23,8 @@ Result = TypeVar("Result")
 
 class Session:
     """``AsyncSession``, of which it takes all options, with calls that wait. Threads may call it at the same time.
-    ``close``, or the end of a ``with``, ends its own thread. A process that is forked opens a session of its own: here
-    its calls raise RuntimeError."""
+    ``close``, or the end of a ``with``, ends its own thread and all calls, which raise RuntimeError as later ones do. A
+    process that is forked opens a session of its own: here its calls raise RuntimeError."""
 
     def __init__(self, url: str, token: str, **options: Unpack[Options]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -56,11 +57,11 @@ class Session:
             if future is None:
                 work.close()
         if future is None:
-            raise RuntimeError("this session is closed")
+            raise RuntimeError(CLOSED)
         try:
             return future.result()
         except CancelledError:
-            raise RuntimeError("this session is closed") from None
+            raise RuntimeError(CLOSED) from None
         except BaseException:
             # Ctrl-C: what is under way is given up
             future.cancel()
@@ -132,13 +133,13 @@ class Session:
     async def _until_closed(self) -> None:
         """Then close connections, and give up what other threads wait for."""
         await self._end.wait()
-        under_way = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
         await self._inner.close()
+        # who waits for them hears of the end
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
 
     def __enter__(self) -> Session:
+        if self._ended:
+            raise RuntimeError(CLOSED)
         return self
 
     def __exit__(

@@ -30,8 +30,22 @@ from slotlang_runtime.wire import pack, unpack
 KIND = "program"
 Table = npt.NDArray[np.int32]
 
-MOST_TABLE = 1 << 28
-"""Entries of one table: that of a thousand ciphertexts of 16,384 slots has 2^25."""
+_MOST_ENTRIES = 1 << 26
+"""Of all tables that are read together: that of a thousand ciphertexts of 16,384 slots has 2^25."""
+
+
+class Room:
+    """How many entries tables may still have: their bytes are compressed, and don't say how many they become."""
+
+    def __init__(self, entries: int = _MOST_ENTRIES) -> None:
+        self._left = entries
+
+    def take(self, entries: int) -> None:
+        """Have a table of so many. Raises Rejected where there is no room for it."""
+        if not 0 < entries <= self._left:
+            raise Rejected("a table of this program is missing or too large", DAMAGED_BYTES)
+        self._left -= entries
+
 
 _LABEL, _RECORD = 1 << 12, 1 << 9
 """Bytes that results have beside ciphertexts, at most, and beside each of these."""
@@ -133,21 +147,21 @@ def _squeezed(table: Table) -> bytes:
     return zlib.compress(np.diff(flat, prepend=np.int32(0)).astype("<i4").tobytes(), 6)
 
 
-def _table(record: memoryview | None, shape: tuple[int, ...], below: int) -> Table:
+def _table(record: memoryview | None, shape: tuple[int, ...], below: int, room: Room) -> Table:
     size = math.prod(shape)
-    if record is None or not 0 < size <= MOST_TABLE:
-        raise Rejected("a table of this program is missing or too large", DAMAGED_BYTES)
+    room.take(0 if record is None else size)
     unpacker = zlib.decompressobj()
     try:
-        data = unpacker.decompress(record, 4 * size + 1)
+        data = unpacker.decompress(record or b"", 4 * size + 1)
     except zlib.error:
         data = b""
     if len(data) != 4 * size or not unpacker.eof or unpacker.unused_data:
         raise Rejected("a table of this program is damaged", DAMAGED_BYTES)
-    table = np.cumsum(np.frombuffer(data, "<i4"), dtype=np.int64)
-    if (table < -1).any() or (table >= below).any():
+    # sums of what the service makes never wrap, and those of anybody else are looked at as they are
+    table = np.cumsum(np.frombuffer(data, "<i4"), dtype=np.int32)
+    if table.min() < -1 or table.max() >= below:
         raise Rejected("a table of this program names elements that do not exist", DAMAGED_BYTES)
-    return table.astype(np.int32).reshape(shape)
+    return table.reshape(shape)
 
 
 def _elements(shapes: Mapping[str, tuple[int, ...]]) -> int:
@@ -204,19 +218,20 @@ def _output_table(module: Module, output: Output) -> tuple[list[list[Any]], Tabl
     return names, np.array(rows, np.int32).reshape(-1, module.slots)
 
 
-def interface(data: bytes) -> Interface:
-    """The program of its interface, checked. Raises Rejected."""
+def interface(data: bytes, room: Room | None = None) -> Interface:
+    """The program of its interface, checked. ``room``: for its tables, of several programs that are read together.
+    Raises Rejected."""
     box = unpack(KIND, data)
     of = Fields(dict(box.label))
     try:
-        return _interface(of, dict(box.records))
+        return _interface(of, dict(box.records), room or Room())
     except (Wrong, TypeError, KeyError, ValueError, IndexError) as problem:
         if isinstance(problem, Rejected):
             raise
         raise Rejected(f"this program's interface is wrong: {problem}"[:300], DAMAGED_BYTES) from None
 
 
-def _interface(of: Fields, records: dict[str, memoryview | None]) -> Interface:
+def _interface(of: Fields, records: dict[str, memoryview | None], room: Room) -> Interface:
     slots, inputs = of.whole("slots"), _shapes(of.part("inputs"))
     parameters = _parameters(of.part("parameters"))
     # before anything is made of these sizes
@@ -226,13 +241,13 @@ def _interface(of: Fields, records: dict[str, memoryview | None]) -> Interface:
     }
     count, packing = _elements(inputs), {}
     for name, shape in _shapes(of.part("packing")).items():
-        table = _table(records.pop(f"pack {name}", None), (math.prod(shape), 2, slots), count)
+        table = _table(records.pop(f"pack {name}", None), (math.prod(shape), 2, slots), count, room)
         packing[name] = Packing(_Pack(table, shape, inputs), shape)
     outputs = []
     for number, part in enumerate(of.parts("outputs")):
         names = [tuple(member) for member in part.values["members"]]
         shape, (result, _) = tuple(part.wholes("shape")), results[part.text("name")]
-        table = _table(records.pop(f"unpack {number}", None), (len(names), slots), math.prod(result))
+        table = _table(records.pop(f"unpack {number}", None), (len(names), slots), math.prod(result), room)
         if math.prod(shape) != len(names):
             raise Wrong("an output names other members than it has")
         read = part.optional_text("part")
@@ -241,6 +256,10 @@ def _interface(of: Fields, records: dict[str, memoryview | None]) -> Interface:
         outputs.append(Output(part.text("name"), _Unpack(table, shape, names, result), shape, read))  # type: ignore[arg-type]
     if records:
         raise Wrong("there are records that nothing names")
+    for name, (shape, _) in results.items():
+        carried = sum(output.function.table.size for output in outputs if output.name == name)  # type: ignore[attr-defined]
+        if any(type(size) is not int or size < 1 for size in shape) or math.prod(shape) > carried:
+            raise Wrong("a result has elements that no slot carries")
     return Interface(
         name=of.text("name"),
         program_hash=of.text("program_hash"),
@@ -281,7 +300,7 @@ def _shapes(of: Fields) -> dict[str, tuple[int, ...]]:
     shapes = {name: tuple(of.wholes(name)) for name in of.values}
     if any(size < 1 for shape in shapes.values() for size in shape):
         raise Wrong("a size is below 1")
-    if any(math.prod(shape) > MOST_TABLE for shape in shapes.values()):
+    if any(math.prod(shape) > _MOST_ENTRIES for shape in shapes.values()):
         raise Wrong("a size is too large")
     return shapes
 

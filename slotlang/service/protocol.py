@@ -143,9 +143,11 @@ def answer_frame(adapter: str, version: str, number: int, item: Item, results: b
 
 
 class Frames:
-    """Frames from a stream, as its bytes come. Raises Rejected and Wrong for anything that is not one."""
+    """Frames from a stream, as its bytes come, each of at most ``most`` bytes. Raises Rejected and Wrong for anything
+    that is not one."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_FRAME) -> None:
+        self._most = min(most, MOST_FRAME)
         self._held: list[bytes] = []
         self._size, self._needed = 0, LENGTH.size
 
@@ -162,7 +164,7 @@ class Frames:
         self._needed = LENGTH.size
         while len(whole) - at >= LENGTH.size:
             (size,) = LENGTH.unpack_from(whole, at)
-            if size > MOST_FRAME:
+            if size > self._most:
                 raise Wrong("a frame is too long")
             if len(whole) - at < LENGTH.size + size:
                 self._needed = LENGTH.size + size

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,6 +219,44 @@ def test_a_process_takes_the_key_that_another_one_has_made(service: Process, ali
             # what it asks for now is encrypted by the file's key
             assert session.keys()["id"] == made["id"]
             assert right(other.update(LAYERS[0], x), x)
+
+
+@pytest.mark.parametrize("call", ["keys", "rotate", "end"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_session_that_an_earlier_version_wrote_down_is_known(
+    service: Process, alice: str, tmp_path: Path, call: str, linked: bool
+) -> None:
+    """It stood in a file beside the key's, by the name that the command had for this."""
+    file = tmp_path / "secret"
+    with Session(service.url, alice, model="tiny", secret=file) as session:
+        before = session.keys()["id"]
+    (written,) = [path for path in (tmp_path / "secret.sessions").iterdir() if path.name == before]
+    kept = json.loads(written.read_text())
+    shutil.rmtree(tmp_path / "secret.sessions")
+    if linked:
+        file.rename(tmp_path / "key")
+        file.symlink_to("key")
+    old = tmp_path / "secret.session"
+    old.write_text(json.dumps({**kept, "session": before}))
+    with Session(service.url, alice, model="tiny", secret=file) as session:
+        if call == "keys":
+            assert session.keys()["id"] == before
+            assert right(session.update(LAYERS[0], X))
+        else:
+            assert getattr(session, call)()
+            headers = {"Authorization": f"Bearer {alice}"}
+            answer = httpx.get(f"{service.url}/v1/sessions/{before}", headers=headers, trust_env=False)
+            assert answer.status_code == 404
+    assert not old.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "\0", '{"session": 1}', '{"session": "../x"}', '{"session": "x"}'])
+def test_a_file_that_is_no_session_stays(service: Process, alice: str, tmp_path: Path, text: str) -> None:
+    old = tmp_path / "secret.session"
+    old.write_text(text)
+    with Session(service.url, alice, model="tiny", secret=tmp_path / "secret") as session:
+        assert session.keys()["ready"]
+    assert old.read_text() == text
 
 
 # Keys

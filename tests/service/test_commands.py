@@ -73,6 +73,22 @@ def test_keys_of_a_file_rotate_and_end(served: Process, token: str, tmp_path: Pa
     assert json.loads(slotlang("client", "keys", served.url, secret, "--json").out)["session"]["id"] != rotated["id"]
 
 
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_what_has_no_keys_has_no_session_to_end(served: Process, token: str, tmp_path: Path, json: list[str]) -> None:
+    for path, why in ((tmp_path / "none", "there is no such file"), (tmp_path, "it is a folder")):
+        ended = slotlang("client", "keys", served.url, "--secret", str(path), "--end", *json)
+        assert ended.status == 2 and ended.err.startswith("error[SL582]"), ended.err
+        assert why in ended.err and f"--> {path}" in ended.err and "hint" in ended.err
+    assert not any(tmp_path.iterdir())
+    # the key alone is gone: what it has at the service ends all the same
+    secret = tmp_path / "secret"
+    assert slotlang("client", "keys", served.url, "--secret", str(secret)).status == 0
+    secret.unlink()
+    ended = slotlang("client", "keys", served.url, "--secret", str(secret), "--end")
+    assert (ended.status, ended.out) == (0, "the session has ended\n")
+    assert slotlang("client", "keys", served.url, "--secret", str(secret), "--end").status == 2
+
+
 REFUSED = {
     "an address that is none": (["client", "models", "127.0.0.1"], "SL005"),
     "another machine without TLS": (["client", "models", "http://192.0.2.1"], "SL563"),
