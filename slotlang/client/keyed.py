@@ -39,6 +39,10 @@ _PAUSE = 0.3
 """Seconds before a third round, at most, and twice as many before a fourth one; a second one begins at once."""
 
 
+_LAST = 5.0
+"""Seconds in which a session that is not needed ends, or is left to expire."""
+
+
 class Anew(Exception):
     """The call may start anew: what it lacked at the service is forgotten, and made when it is needed. ``problem``:
     what the user hears where that was tried often enough."""
@@ -211,12 +215,11 @@ class Keyed:
                 raise
             if problem.code == BYTES_OF_ANOTHER:
                 self._adapter = None
-            if session == self._session:
+            if session == self._session and problem.code == BYTES_OF_ANOTHER:
+                await self._unfit(session)
+            elif session == self._session:
                 self._lost()
-                if problem.code == BYTES_OF_ANOTHER:
-                    self._evaluation_keys = None
-                else:
-                    await self._take_rotated()
+                await self._take_rotated()
             raise Anew(problem) from None
 
     @call
@@ -277,7 +280,10 @@ class Keyed:
         if self._secret.ring != adapter.ring:
             self._check_own(self._secret, adapter)
             # in memory, of a version with other parameters: nobody else has results for it
-            self._renew(await self._worked(SecretKey, adapter.ring))
+            before, secret = self._session, await self._worked(SecretKey, adapter.ring)
+            self._renew(secret)
+            if before is not None:
+                await briefly(self._ended(before))
         return self._secret
 
     def _given_secret(self, adapter: Adapter) -> SecretKey:
@@ -360,6 +366,12 @@ class Keyed:
             forget(self._file, self._session)
         self._session = None
 
+    async def _unfit(self, session: str) -> None:
+        """The keys of the present session do not fit: it ends, and others are made when they are needed."""
+        self._evaluation_keys = None
+        self._lost()
+        await briefly(self._ended(session))
+
     async def _renewed(self, problem: ServiceProblem, adapter: Adapter, session: str) -> bool:
         """Whether what the service lacks was made anew, or is when it is needed, so that the call can start again."""
         async with self._lock:
@@ -382,9 +394,20 @@ class Keyed:
             # keys that were made for another version may lack some of this one's
             if self._keyed is adapter:
                 return False
-            self._evaluation_keys = None
-            self._lost()
+            await self._unfit(session)
             return True
         await self._whole(session)
         # a module is missing where the session is there
         return problem.code == NO_KEYS or self._session is None
+
+
+async def briefly(work: Awaitable[None]) -> None:
+    """Do work that others need not wait for, if the network has not failed: no second wait for that. It goes on where
+    its caller is cancelled."""
+
+    async def limited() -> None:
+        with suppress(ServiceProblem, TimeoutError):
+            async with asyncio.timeout(_LAST):
+                await work
+
+    await asyncio.shield(limited())

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 from slotlang.client.adapter import Crypto
 from slotlang.client.kept import alone, remembered
-from slotlang.client.keyed import Keyed, call
+from slotlang.client.keyed import Keyed, briefly, call
 from slotlang.client.problems import ServiceProblem
 from slotlang.client.secrets import absent, name_of, read_secret, write_secret
 from slotlang_runtime.client import SecretKey
-
-_LAST = 5.0
-"""Seconds in which a session that is not needed ends, or is left to expire."""
 
 
 class Rotating(Keyed):
@@ -51,7 +48,7 @@ class Rotating(Keyed):
                     write_secret(self._file, secret)
             except (Exception, asyncio.CancelledError):
                 # the answer that names it may never have come
-                await _briefly(self._end_with(keys))
+                await briefly(self._end_with(keys))
                 raise
             if self._file is not None:
                 # whoever read the old key before it was replaced may have made a session meanwhile
@@ -68,7 +65,7 @@ class Rotating(Keyed):
                     # of a request that was sent again, each may have made one
                     await self._end_with(keys, but=state["id"])
             except asyncio.CancelledError:
-                await _briefly(self._end_all(old))
+                await briefly(self._end_all(old))
                 raise
             return state
 
@@ -101,15 +98,3 @@ class Rotating(Keyed):
             await self._end_all(names)
             self._session = None
             return bool(names)
-
-
-async def _briefly(work: Awaitable[None]) -> None:
-    """Do work that others need not wait for, if the network has not failed: no second wait for that. It goes on where
-    its caller is cancelled."""
-
-    async def limited() -> None:
-        with suppress(ServiceProblem, TimeoutError):
-            async with asyncio.timeout(_LAST):
-                await work
-
-    await asyncio.shield(limited())

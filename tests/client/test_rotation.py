@@ -402,6 +402,23 @@ def test_a_rotation_to_another_ring_is_taken_by_other_processes(
         assert len(ids(service, token)) == 1
 
 
+def test_processes_that_share_a_session_whose_keys_are_too_few_share_the_next(
+    service: Process, token: str, tmp_path: Path
+) -> None:
+    """Whoever notices it first ends the old one."""
+    load(service, "shared")
+    with (
+        Session(service.url, token, model="shared", secret=tmp_path / "secret") as session,
+        Session(service.url, token, model="shared", secret=tmp_path / "secret") as other,
+    ):
+        assert right(session) and right(other)
+        before = session.keys()["id"]
+        assert other.keys()["id"] == before
+        load(service, "shared", slots=2 * D)
+        assert right(session) and right(other)
+        assert ids(service, token) == [session.keys()["id"]] == [other.keys()["id"]] != [before]
+
+
 def test_a_key_of_a_later_version_is_taken_by_who_knows_the_earlier_one(
     service: Process, token: str, tmp_path: Path
 ) -> None:

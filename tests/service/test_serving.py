@@ -165,6 +165,10 @@ def test_a_session_goes_on_with_a_version_of_another_ring_or_other_keys(
         assert off(session.update(LAYERS[0], X), update_of(LAYERS[0], X, 1)) < PRECISION
         assert (session.adapter().ring != first.ring) == ("precision" in version)
         assert session.keys()["id"] != before["id"]
+        # the old one is not left there with its keys
+        headers = {"Authorization": f"Bearer {alice}"}
+        answer = httpx.get(f"{served.url}/v1/sessions/{before['id']}", headers=headers, trust_env=False)
+        assert answer.status_code == 404
         # and back
         build(served.folder, changing)
         assert load(served, changing, changing).status_code == 200
