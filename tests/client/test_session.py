@@ -508,6 +508,18 @@ def test_small_results_warn_at_the_line_that_asked(served: Process, token: str, 
         asyncio.run(main(each))
 
 
+def test_nothing_is_said_of_modules_that_nobody_asked_for(served: Process, token: str) -> None:
+    """One program computes the updates of both."""
+    with Session(served.url, token) as session:
+        adapter = session.adapter()
+        first, *others = adapter.groups
+        both = (*first.updates, replace(first.updates[0], name="beside"))
+        session._inner._adapter = replace(adapter, groups=(replace(first, updates=both), *others))
+        with pytest.warns(BelowPrecision) as found:
+            session.update(LAYERS[0], np.full((2, D), 1e-9))
+        assert [LAYERS[0] in str(warning.message) for warning in found] == [True]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_tokens_that_fill_up_a_batch_make_nothing_small(served: Process, token: str, count: int) -> None:
     x = X[:1]
