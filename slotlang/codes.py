@@ -689,11 +689,13 @@ They were not sent to the end, or were damaged on the service's disk, which it n
 Its log says how. Nothing is told to the client but that.""",
     "SL580": """The service can't be reached.
 
-The address is wrong, no service listens there, its certificate is not trusted, or the network failed more often than a
-client tries. What was asked for under an idempotency key can be asked for again.""",
+The address is wrong, no service listens there, its certificate is not trusted, the environment names a proxy that can't
+be used, or the network failed more often than a client tries. What was asked for under an idempotency key can be asked
+for again.""",
     "SL581": """The service answered otherwise than the protocol says.
 
-Something else listens at this address, or it speaks another version of the protocol.""",
+Something else listens at this address, it leads to another one, it speaks another version of the protocol, or a proxy
+before it changes answers. Clients follow no redirections: they would give the token away.""",
     "SL582": """The file of a secret key can't be used.
 
 Whoever reads it can decrypt. So it has to be a regular file of your own that nobody else may read or write (mode 0600);

@@ -68,6 +68,7 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "SL564": "choose a folder that exists and that you may write to",
         "SL565": "choose a free port, an address of this machine, and certificate files that you may read",
         "SL570": "set SLOTLANG_TOKEN, or name the file of the token with --token-file",
+        "SL581": "check the address: `slotlang serve` says it when it is ready",
         "SL582": "name a folder that exists and that you may write to, or a file that is not there: a key is made then",
         "SL583": "attach modules of the model that the adapter was trained for; slotlang client modules lists them",
         "SL584": "start one with `dask scheduler`, and give the address that it prints",

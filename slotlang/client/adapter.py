@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -196,16 +196,23 @@ class Crypto:
         return client
 
     def decrypt(
-        self, group: Group, data: Bytes, used: int | None = None, small: list[str] | None = None
+        self,
+        group: Group,
+        data: Bytes,
+        used: int | None = None,
+        small: list[str] | None = None,
+        names: Collection[str] | None = None,
     ) -> list[Array]:
         """The updates of a group's modules, each rows x tokens. ``used``: the tokens that somebody asked for, where
-        others fill up a batch. ``small`` gets what is to be said of updates below the precision. Raises Rejected."""
+        others fill up a batch. ``small`` gets what is to be said of updates below the precision, of ``names`` alone, if
+        given: of the modules that somebody asked for. Raises Rejected."""
         with self._lock:
             client = self._decrypting.get(group.program)
             if client is None:
                 module = self.adapter.programs[group.program]
                 client = self._decrypting[group.program] = _Decrypting(module, self.secret)
-            client.updates, client.used = group.updates, group.tokens if used is None else used
+            client.updates = [u for u in group.updates if names is None or u.name in names]
+            client.used = group.tokens if used is None else used
             client.small = [] if small is None else small
             found = client.decrypt(data)  # type: ignore[arg-type]
         named = found if isinstance(found, dict) else {next(iter(client.module.results)): found}
@@ -215,8 +222,8 @@ class Crypto:
 
 class _Decrypting(Client):
     """A client of an interface, which can't evaluate: errors grow at most as inputs do, for updates are linear.
-    ``updates``: of whom the results are; ``used``: the tokens that are looked at; ``small``: what is said of updates
-    below the precision, by whoever knows the user's line."""
+    ``updates`` and ``used``: the updates and the tokens that are looked at; ``small``: what is said of updates below
+    the precision, by whoever knows the user's line."""
 
     updates: Sequence[LoraUpdate] = ()
     used = 0

@@ -66,6 +66,7 @@ class Connection:
             # all that the environment says was asked for here
             trust_env=False,
             proxy=None if self._proxy is None else self._proxy.proxy,
+            event_hooks={"response": [_refuse_redirection]},
         )
         # the protocol has no cookies: a service can make nobody hold or send any
         self.http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -244,6 +245,12 @@ class Evaluation(Generic[Result]):
     def _exchange(self) -> Exchange[Answers, Result]:
         path = f"{self._connection.prefix}{self._path}"
         return Exchange(path, self._body, self._headers, self._answers, self._then)
+
+
+async def _refuse_redirection(response: httpx.Response) -> None:
+    """Before httpx reads where it leads to."""
+    if 300 <= response.status_code < 400:
+        checked(response.status_code, response.headers, b"")
 
 
 def _is_number(value: object, kind: type) -> bool:

@@ -122,7 +122,7 @@ def unreachable(url: str, problem: Exception, proxy: Proxy | None = None) -> Ser
     if isinstance(problem, httpx.ConnectTimeout):
         why = f"there was no connection within {CONNECT:.0f} s"
     elif isinstance(problem, httpx.TimeoutException):
-        hint = "ask again later; timeout= in Python says how long a client waits"
+        why, hint = str(problem), "ask again later; timeout= in Python says how long a client waits"
     elif isinstance(problem, httpx.ProxyError):
         why = f"its proxy says {why}"
     elif isinstance(system, socket.gaierror):
@@ -130,10 +130,11 @@ def unreachable(url: str, problem: Exception, proxy: Proxy | None = None) -> Ser
     elif isinstance(system, ssl.SSLCertVerificationError):
         why, hint, again = *_of_certificate(system), False
     elif isinstance(system, ssl.SSLError) and isinstance(problem, httpx.ConnectError):
-        why, again = f"TLS failed: {(system.reason or why).replace('_', ' ').lower()}", False
+        why, again = (
+            f"TLS failed: {(system.reason or why).replace('_', ' ').lower()}",
+            isinstance(system, ssl.SSLEOFError),
+        )
         hint = "what answers there may not speak TLS: is it http://?"
-        if isinstance(system, ssl.SSLEOFError):
-            again, hint = True, "the connection was closed before it was secure: what listens there?"
     elif any(words in why for words in _WITHIN):
         why, hint = "its answer ended too early", "ask again; if it stays so, the service's log says more"
     elif url.startswith("http://") and not isinstance(problem, httpx.ConnectError):

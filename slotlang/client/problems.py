@@ -55,7 +55,13 @@ def told(status: int, body: Any, headers: Mapping[str, str]) -> ServiceProblem:
         wait = min(float(headers.get("Retry-After", "")), 60.0)
     if not isinstance(error, dict) or str(error.get("code")) not in EXPLANATIONS:
         if status in _AGAIN:
-            return ServiceProblem(UNREACHABLE, f"the service answered with status {status}", again=True, wait=wait)
+            hint = "something before it may have answered: ask again later"
+            message = f"the service answered with status {status}"
+            return ServiceProblem(UNREACHABLE, message, hint, again=True, wait=wait)
+        if 300 <= status < 400:
+            # the token goes to nobody but whom it was given for
+            hint = "give the address of the service itself, if it is one that you trust"
+            return otherwise(f"it leads to {_shown(headers.get('Location', 'nowhere'), 200)}", hint)
         return otherwise(f"it has the status {status} and no code that is known here")
     return said(error, again=status in _AGAIN, wait=wait)
 
@@ -65,6 +71,10 @@ def said(error: Mapping[str, Any], *, again: bool = False, wait: float | None = 
     code = str(error.get("code"))
     if code not in EXPLANATIONS:
         return otherwise("it has a code that is not known here")
-    shown = [str(error.get(name, ""))[:1000] for name in ("message", "hint")]
-    message, hint = ("".join(c if c.isprintable() else " " for c in text) for text in shown)
+    message, hint = (_shown(str(error.get(name, "")), 1000) for name in ("message", "hint"))
     return ServiceProblem(code, f"the service says: {message}", hint, again=again, wait=wait)
+
+
+def _shown(text: str, most: int) -> str:
+    """What somebody else wrote, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in text[:most])

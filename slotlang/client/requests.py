@@ -168,7 +168,8 @@ class Call:
         for (number, batch), data in sorted(answers.items()):
             group = self.adapter.groups[number]
             used = min(group.tokens, len(self.tokens.rows) - batch * group.tokens)
-            for update, values in zip(group.updates, self.crypto.decrypt(group, data, used, small), strict=True):
+            found = self.crypto.decrypt(group, data, used, small, self.names)
+            for update, values in zip(group.updates, found, strict=True):
                 if update.name in parts:
                     parts[update.name].append(values)
         places = {name: self.adapter.place(name)[1] for name in self.names}

@@ -189,17 +189,25 @@ def test_a_call_that_waits_ends_with_its_session(served: Process, token: str, mo
 def test_a_close_that_is_interrupted_ends_all_the_same() -> None:
     """The next close waits for the same end, and so does the end of a process without another one."""
     program = """
-import asyncio, os, signal, threading, time
+import asyncio, os, signal, threading
 from slotlang.client import AsyncSession, Session
 
 session, plain = Session("http://127.0.0.1:9", "token"), AsyncSession.close
 released, closed = threading.Event(), []
 
+def once(*_):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
 async def close(self):
-    os.kill(os.getpid(), signal.SIGINT)
-    await asyncio.to_thread(released.wait)
+    # one that comes just before the wait does not end it
+    while not released.is_set():
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.01)
     await plain(self)
     closed.append(self)
+
+signal.signal(signal.SIGINT, once)
 
 AsyncSession.close = close
 try:
@@ -498,6 +506,18 @@ def test_small_results_warn_at_the_line_that_asked(served: Process, token: str, 
             checked(found)
     for each in (True, False):
         asyncio.run(main(each))
+
+
+def test_nothing_is_said_of_modules_that_nobody_asked_for(served: Process, token: str) -> None:
+    """One program computes the updates of both."""
+    with Session(served.url, token) as session:
+        adapter = session.adapter()
+        first, *others = adapter.groups
+        both = (*first.updates, replace(first.updates[0], name="beside"))
+        session._inner._adapter = replace(adapter, groups=(replace(first, updates=both), *others))
+        with pytest.warns(BelowPrecision) as found:
+            session.update(LAYERS[0], np.full((2, D), 1e-9))
+        assert [LAYERS[0] in str(warning.message) for warning in found] == [True]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
