@@ -167,19 +167,30 @@ def _leading(rows: list[_Rows]) -> complex:
 def _marks(rows: list[_Rows]) -> npt.NDArray[np.uint64]:
     """A number per slot, the same for equal slots and for conjugate ones."""
     mark = np.zeros(rows[0].positions.shape[2], np.uint64)
-    odd = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
         for group in rows:
             for row, coefficient in enumerate(group.coefficients):
                 parts = [*group.positions[row]]
                 parts += [coefficient.real.view(np.int64), np.abs(coefficient.imag).view(np.int64)]
                 for part in parts:
-                    mark = (mark ^ np.ascontiguousarray(part).view(np.uint64)) * odd
+                    mark = (mark ^ np.ascontiguousarray(part).view(np.uint64)) * ODD
                     mark ^= mark >> np.uint64(29)
     return mark
 
 
 def _start(marks: npt.NDArray[np.uint64]) -> tuple[int, int]:
+    """Where the rotation of the marks begins that is the same for all their rotations, and their period. Marks are
+    compared run by run: a weight fills as many slots in a row as there are tokens."""
+    begins = np.flatnonzero(marks != np.roll(marks, 1))
+    if not len(begins):
+        return 0, 1
+    lengths = np.diff(begins, append=begins[0] + len(marks))
+    with np.errstate(over="ignore"):
+        first, period = _least(marks[begins] ^ lengths.astype(np.uint64) * ODD)
+    return int(begins[first]), int(lengths[:period].sum())
+
+
+def _least(marks: npt.NDArray[np.uint64]) -> tuple[int, int]:
     """Where the least rotation of the marks begins, and their period."""
     n = len(marks)
     candidates = np.flatnonzero(marks == marks.min())
@@ -209,6 +220,10 @@ def _bytes(rows: list[_Rows], turn: int, conjugated: bool) -> bytes:
 
 def _turned(array: npt.NDArray[np.generic], turn: int) -> bytes:
     return np.concatenate((array[..., turn:], array[..., :turn]), axis=-1).tobytes()
+
+
+ODD = np.uint64(0x9E3779B97F4A7C15)
+"""Mixes bits, as a factor."""
 
 
 @dataclass

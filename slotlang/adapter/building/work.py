@@ -36,7 +36,7 @@ ENCODING: Final = 1.8e-3
 weights are computed, and it is encoded and written."""
 
 SEARCHING: Final = 2.0
-PROVING: Final = 8e-3
+PROVING: Final = 4e-3
 """Seconds for a program, and for each of its plaintexts, to find parameters, prove, emit and validate."""
 
 
