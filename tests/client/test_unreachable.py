@@ -36,16 +36,21 @@ FRAME = LENGTH.pack(100) + bytes(100)
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test waits for as long as a user would."""
-    monkeypatch.setitem(DEFAULTS, "timeout", 0.5)
+    """Nothing is tried again and again."""
     monkeypatch.setitem(DEFAULTS, "tries", TRIES)
     monkeypatch.setattr(connections, "_FIRST_WAIT", 0.001)
     monkeypatch.setenv("SLOTLANG_TOKEN", "token")
-    for module in (connections, network, straight):
-        monkeypatch.setattr(module, "CONNECT", 0.5)
     for name in ("https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing comes, nobody waits for as long as a user would."""
+    monkeypatch.setitem(DEFAULTS, "timeout", 0.5)
+    for module in (connections, network, straight):
+        monkeypatch.setattr(module, "CONNECT", 0.5)
 
 
 def said(problem: ServiceProblem) -> str:
@@ -154,7 +159,7 @@ def test_an_address_has_neither_a_user_nor_more_than_a_path(url: str) -> None:
 
 
 @WAYS
-def test_nothing_is_answered(way: Callable[..., str]) -> None:
+def test_nothing_is_answered(way: Callable[..., str], impatient: None) -> None:
     held = list[socket.socket]()
     with listening(held.append) as address:
         check(way(f"http://{address}"), "SL580", "nothing came or was taken for 0.5 s", "ask again later")
@@ -166,7 +171,7 @@ def test_nothing_is_answered(way: Callable[..., str]) -> None:
 
 
 @WAYS
-def test_an_answer_stops(way: Callable[..., str]) -> None:
+def test_an_answer_stops(way: Callable[..., str], impatient: None) -> None:
     held = list[socket.socket]()
 
     def serve(connection: socket.socket) -> None:
@@ -208,10 +213,6 @@ def test_a_certificate_is_for_another_address(way: Callable[..., str], tmp_path:
 
 @WAYS
 def test_what_is_called_by_tls_does_not_speak_it(way: Callable[..., str]) -> None:
-    with Loopback(lambda _: whole(b"{}")) as server:
-        # it closes the connection
-        url = server.url.replace("http://", "https://")
-        check(way(url), "SL580", "TLS failed: ", "is it http://?")
     with Loopback(lambda _: None, greets=b"SSH-2.0-OpenSSH_9.6\r\n" * 20) as server:
         url = server.url.replace("http://", "https://")
         check(way(url), "SL580", "can't be reached: ", "is it http://?")
