@@ -15,6 +15,7 @@ from slotlang.cli.options import Json
 from slotlang.cli.output import emit_json, guarded, write_file
 from slotlang.cli.progress import working
 from slotlang.cli.usage import WholeSummaries
+from slotlang.client.problems import shown
 from slotlang.diagnostics import SlotError, error
 from slotlang.files import read_regular
 from slotlang_runtime.amounts import count_of
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 TOKEN = "SLOTLANG_TOKEN"
 
-Url = Annotated[str, typer.Argument(metavar="URL", help="The service, http://127.0.0.1:8400.", show_default=False)]
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="The service's address, such as http://127.0.0.1:8400.", show_default=False)
+]
 ModelName = Annotated[
     str | None, typer.Option("--model", metavar="NAME", help="The adapter, of several.", show_default=False)
 ]
@@ -91,9 +94,11 @@ def list_models(url: Url, token_file: TokenFile = None, cacert: Certificates = N
             names = ("id", "parent", "root", "version")
             emit_json("client.models", {"models": [{name: model.get(name) for name in names} for model in found]})
             return
+        if not found:
+            print("the token may use no adapter", file=sys.stderr)
         for model in found:
             parent = model.get("parent")
-            print(f"{model['id']} {model['version']}{f'  of {parent}' if parent else ''}")
+            print(shown(f"{model['id']} {model['version']}{f'  of {parent}' if parent else ''}"))
 
 
 @client_app.command("modules")
@@ -127,11 +132,12 @@ def list_modules(
             ]
             emit_json("client.modules", {"model": adapter.name, "version": adapter.version, "modules": modules})
             return
-        print(f"{adapter.name} {adapter.version}: {count_of(len(adapter.places), 'module')}, {adapter.ring}")
+        print(shown(f"{adapter.name} {adapter.version}: {count_of(len(adapter.places), 'module')}, {adapter.ring}"))
         for group, update in adapter.places.values():
             shape = f"{update.rows} x {update.columns}, rank {update.rank}"
             gates = ", ranks by request" if group.gates else ""
-            print(f"{update.name}  {shape}, group {group.number}, {count_of(group.tokens, 'token')} at a time{gates}")
+            tokens = f"{count_of(group.tokens, 'token')} at a time"
+            print(f"{shown(update.name)}  {shape}, group {group.number}, {tokens}{gates}")
 
 
 @client_app.command("keys")
@@ -168,7 +174,7 @@ def make_keys(
         elif end:
             print("the session has ended" if ended else f"{secret} has no session of this adapter at this service")
         else:
-            print(f"session {state['id']} of {state['model']}, until {_date(state['expires'])}")
+            print(f"session {state['id']} of {shown(state['model'])}, until {_date(state['expires'])}")
 
 
 def _date(seconds: float) -> str:

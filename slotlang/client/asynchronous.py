@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -60,7 +60,7 @@ class AsyncSession(Rotating):
         """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
         all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out. ``ranks``:
         those that are on, from 0, which the service sees: the update is scaling * A[:, ranks] @ B[ranks] @ x."""
-        names, on = read_once([module], {module: ranks})
+        names, on = read_one(module, ranks)
         return (await self.asked(names, x, on)).told()[module]
 
     async def updates(
@@ -157,11 +157,23 @@ def read_once(
     modules: Sequence[str], ranks: Mapping[str, Sequence[int] | None] | None
 ) -> tuple[list[str], dict[str, Sequence[int] | None]]:
     """Modules, each once, and ranks by module, for a call that may start anew: an iterator would give none then, and no
-    ranks are those of an update that is zero. Raises ``SlotError`` for a name in the place of several."""
-    if isinstance(modules, str):
+    ranks are those of an update that is zero. Raises ``SlotError`` SL005 for a name in the place of several, and for
+    what is no name."""
+    if isinstance(modules, str) or not isinstance(modules, Iterable):
         raise error("SL005", "updates takes a list of modules", hint="update takes one module")
+    names = list(modules)
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise error("SL005", f"{wrong[0]!r:.100} is not the name of a module", hint="updates takes several, in a list")
+    if not isinstance(ranks, Mapping | None):
+        raise error("SL005", "updates takes ranks by module", hint='for example ranks={"q": [0, 2]}')
     on = {name: list(those) if isinstance(those, Iterator) else those for name, those in (ranks or {}).items()}
-    return list(dict.fromkeys(modules)), on
+    return list(dict.fromkeys(names)), on
+
+
+def read_one(module: str, ranks: Any) -> tuple[list[str], dict[str, Sequence[int] | None]]:
+    """As ``read_once``, of one module."""
+    names, _ = read_once([module], None)
+    return read_once(names, {module: ranks})
 
 
 def _path(session: str) -> str:

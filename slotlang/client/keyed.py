@@ -94,6 +94,9 @@ class Keyed:
         if model is not None and not (isinstance(model, str) and NAME.fullmatch(model)):
             hint = "`slotlang client models URL` lists them"
             raise error("SL005", f"{model!r:.100} is not the name of an adapter", hint=hint)
+        if not isinstance(secret, str | Path | SecretKey | None) or not isinstance(certificates, str | Path | None):
+            # a key that is not taken would be one in memory
+            raise error("SL005", "secret and certificates are files", hint="secret may be a SecretKey, too")
         trusted = None if certificates is None else Path(certificates)
         self._connection = Connection(url, token, certificates=trusted, timeout=timeout, tries=tries)
         self._sessions = Sessions(self._connection)

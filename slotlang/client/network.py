@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +16,11 @@ import httpx
 
 from slotlang.client.problems import UNREACHABLE, ServiceProblem
 from slotlang.client.straight import CONNECT
-from slotlang.diagnostics import error
+from slotlang.diagnostics import SlotError, error
 from slotlang.files import reason_of
 from slotlang.service.addresses import is_loopback
 
+_HOST = re.compile(rb"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[\w.-]+)?")
 _PROXIES = ("http", "https", "socks5", "socks5h")
 
 
@@ -44,8 +47,8 @@ class Address:
             raise error("SL005", "an address names no user: the token says who asks", hint=_EXAMPLE)
         secure = parsed.scheme == "https"
         port = (443 if secure else 80) if parsed.port is None else parsed.port
-        if parsed.scheme not in ("http", "https") or not parsed.host or not 0 < port < 1 << 16:
-            raise error("SL005", f"{url!r:.200} is not an address", hint=_EXAMPLE)
+        if parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.raw_host) or not 0 < port < 1 << 16:
+            raise error("SL005", f"{url!r:.200} is not an address", hint=_without_scheme(url) or _EXAMPLE)
         if parsed.query or parsed.fragment:
             raise error("SL005", f"{url!r:.200} is not an address: it has more than a path", hint=_EXAMPLE)
         if not secure and not is_loopback(parsed.host):
@@ -59,6 +62,14 @@ class Address:
 
 
 _EXAMPLE = "for example http://127.0.0.1:8400"
+
+
+def _without_scheme(url: str) -> str:
+    """A hint for an address without its beginning; empty for anything else."""
+    for scheme in ("http", "https") if "://" not in url else ():
+        with suppress(SlotError):
+            return f"did you mean {Address.of(f'{scheme}://{url}').text:.200}?"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,11 @@ class Proxy:
         try:
             url = httpx.URL(text)
             url.host.encode("idna")
-            usable = url.scheme in _PROXIES and url.host and (url.port is None or 0 < url.port < 1 << 16)
+            usable = (
+                url.scheme in _PROXIES
+                and _HOST.fullmatch(url.raw_host)
+                and (url.port is None or 0 < url.port < 1 << 16)
+            )
         except (httpx.InvalidURL, ValueError):
             usable = False
         if not usable:

@@ -61,7 +61,7 @@ def told(status: int, body: Any, headers: Mapping[str, str]) -> ServiceProblem:
         if 300 <= status < 400:
             # the token goes to nobody but whom it was given for
             hint = "give the address of the service itself, if it is one that you trust"
-            return otherwise(f"it leads to {_shown(headers.get('Location', 'nowhere'), 200)}", hint)
+            return otherwise(f"it leads to {shown(headers.get('Location', 'nowhere'), 200)}", hint)
         return otherwise(f"it has the status {status} and no code that is known here")
     return said(error, again=status in _AGAIN, wait=wait)
 
@@ -71,10 +71,10 @@ def said(error: Mapping[str, Any], *, again: bool = False, wait: float | None = 
     code = str(error.get("code"))
     if code not in EXPLANATIONS:
         return otherwise("it has a code that is not known here")
-    message, hint = (_shown(str(error.get(name, "")), 1000) for name in ("message", "hint"))
+    message, hint = (shown(str(error.get(name, "")), 1000) for name in ("message", "hint"))
     return ServiceProblem(code, f"the service says: {message}", hint, again=again, wait=wait)
 
 
-def _shown(text: str, most: int) -> str:
+def shown(text: str, most: int = 1000) -> str:
     """What somebody else wrote, without what a terminal would obey."""
     return "".join(c if c.isprintable() else " " for c in text[:most])

@@ -16,6 +16,9 @@ from slotlang_runtime.errors import BYTES_OF_ANOTHER
 _CHUNK = 1 << 22
 """Bytes of keys in one request: what is lost when the network fails."""
 
+_LAST_DAY = 253_402_300_000
+"""Seconds until the end of the year 9999, the last one of calendars here."""
+
 
 class Sessions:
     """Those of a connection's tenant. What is said of one has ``id``, ``model``, ``expires`` and more. Raises
@@ -84,4 +87,7 @@ def _checked(value: Any) -> dict[str, Any]:
         if not SESSION_ID.fullmatch(of.text("id")):
             raise Wrong("its session has no name")
         checked = {"ready": of.flag("ready"), "coming": of.optional_text("coming"), "received": of.whole("received")}
-        return {**of.values, **checked, "expires": of.number("expires")}
+        expires = of.number("expires")
+        if not 0 <= expires < _LAST_DAY:
+            raise Wrong("its session ends on no day that there is")
+        return {**of.values, **checked, "model": of.text("model"), "expires": expires}

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, Unpack
 import httpx
 
 from slotlang.client.adapter import Adapter
-from slotlang.client.asynchronous import AsyncSession, Options, read_once
+from slotlang.client.asynchronous import AsyncSession, Options, read_once, read_one
 from slotlang.client.keyed import CLOSED
 from slotlang.client.problems import ServiceProblem
 from slotlang.client.requests import Updates
@@ -96,17 +96,16 @@ class Session:
         """A module's update of x: scaling * A @ B @ x for each token. The last axis of x holds the module's columns,
         all before it are tokens; that of the result its rows. NumPy in, NumPy out; torch in, torch out. ``ranks``:
         those that are on, from 0, which the service sees: the update is scaling * A[:, ranks] @ B[ranks] @ x."""
-        return self._asked([module], x, {module: ranks}).told()[module]
+        return self._asked(*read_one(module, ranks), x).told()[module]
 
     def updates(
         self, modules: Sequence[str], x: Any, *, ranks: Mapping[str, Sequence[int] | None] | None = None
     ) -> dict[str, Any]:
         """The updates of several modules that read the same x, by name: encrypted and sent once where their programs
         allow it. ``ranks``: those that are on, by module; all of modules that are not named."""
-        return self._asked(modules, x, ranks).told()
+        return self._asked(*read_once(modules, ranks), x).told()
 
-    def _asked(self, modules: Sequence[str], x: Any, ranks: Mapping[str, Sequence[int] | None] | None) -> Updates:
-        names, on = read_once(modules, ranks)
+    def _asked(self, names: Sequence[str], on: Mapping[str, Sequence[int] | None], x: Any) -> Updates:
         begun = self._inner.begun(names, x, on) if not self._ended else None
         if begun is None:
             return self._waited(self._inner.asked(names, x, on))

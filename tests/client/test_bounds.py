@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import slotlang
 from loopback import PROTOCOL, Asked, Loopback, chunked, passed_on, whole
 from served import LAYERS, D, Process, update_of
 
@@ -182,3 +185,35 @@ def test_what_nests_without_end_is_refused(served: Process, token: str) -> None:
     label = {"name": "tiny", "version": "0", "base_model": None}
     with pytest.raises(ServiceProblem, match="SL581"):
         Adapter.from_bytes(pack("client", label, {"groups": b"[" * 100_000}))
+
+
+def test_what_a_service_calls_things_is_shown_without_what_terminals_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLOTLANG_TOKEN", "token")
+    name = "a\x1b[31m\nb"
+    body = json.dumps({"data": [{"id": name, "version": name, "parent": name}]}).encode()
+    with Loopback(lambda _: whole(body)) as server:
+        ended = slotlang("client", "models", server.url)
+        assert ended.status == 0 and ended.out == "a [31m b a [31m b  of a [31m b\n"
+        assert json.loads(slotlang("client", "models", server.url, "--json").out)["models"][0]["id"] == name
+    with Loopback(lambda _: whole(b'{"data": []}')) as server:
+        ended = slotlang("client", "models", server.url)
+        assert (ended.status, ended.out, ended.err) == (0, "", "the token may use no adapter\n")
+
+
+@pytest.mark.parametrize("expires", ["1e300", "253402300800", "-1", "NaN", '"x"'])
+def test_a_session_ends_on_a_day_that_there_is(
+    served: Process, token: str, monkeypatch: pytest.MonkeyPatch, expires: str, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLOTLANG_TOKEN", token)
+
+    def answer(asked: Asked) -> bytes:
+        found = passed_on(asked, served.url)
+        head, _, body = found.partition(b"\r\n\r\n")
+        if not asked.path.startswith("/v1/sessions"):
+            return found
+        edited = re.sub(rb'"expires": ?[0-9.e+]+', b'"expires": ' + expires.encode(), body)
+        return whole(edited, head.split(b" ", 2)[1].decode() + " Status")
+
+    with Loopback(answer) as server:
+        ended = slotlang("client", "keys", server.url, "--secret", f"{tmp_path}/secret")
+        assert ended.status == 2 and ended.err.startswith("error[SL581]"), ended.err

@@ -469,6 +469,37 @@ def test_inputs_that_do_not_fit_are_refused_here(served: Process, token: str) ->
         assert "list of modules" in str(found.value)
 
 
+WRONG: dict[str, Callable[[Any], Any]] = {
+    "several for one": lambda session: session.update(LAYERS, X),
+    "one for several": lambda session: session.updates(LAYERS[0], X),
+    "a number for a name": lambda session: session.updates([3], X),
+    "none for a name": lambda session: session.update(None, X),
+    "none for several": lambda session: session.updates(None, X),
+    "ranks of nobody": lambda session: session.updates(LAYERS[:1], X, ranks=[0]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_calls_that_name_no_modules_are_refused(name: str) -> None:
+    with Session("http://127.0.0.1:9", "token") as session, pytest.raises(SlotError, match="SL005"):
+        WRONG[name](session)
+
+    async def main() -> None:
+        async with AsyncSession("http://127.0.0.1:9", "token") as session:
+            with pytest.raises(SlotError, match="SL005"):
+                await WRONG[name](session)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("options", [{"secret": 3}, {"secret": b"secret"}, {"certificates": 3}])
+def test_what_is_no_file_is_refused(options: Any) -> None:
+    """A secret that is not taken would be another one, in memory."""
+    for kind in (Session, AsyncSession):
+        with pytest.raises(SlotError, match=r"SL005.*are files"):
+            kind("http://127.0.0.1:9", "token", **options)
+
+
 def test_a_token_is_taken_as_a_file_has_it(served: Process, token: str) -> None:
     with Session(served.url, f"{token}\n") as session:
         assert session.models()

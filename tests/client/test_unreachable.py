@@ -158,6 +158,25 @@ def test_an_address_has_neither_a_user_nor_more_than_a_path(url: str) -> None:
     assert ended.status == 2 and ended.err.startswith("error[SL005]") and "secret" not in ended.err
 
 
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("127.0.0.1:8400", "http://127.0.0.1:8400"),
+        ("localhost:8400/", "http://localhost:8400"),
+        ("[::1]:8400", "http://[::1]:8400"),
+        ("example.org", "https://example.org"),
+        ("example.org:8443/a", "https://example.org:8443/a"),
+        ("ftp://127.0.0.1", "for example http://127.0.0.1:8400"),
+        (":", "for example http://127.0.0.1:8400"),
+        ("a b", "for example http://127.0.0.1:8400"),
+        ("", "for example http://127.0.0.1:8400"),
+    ],
+)
+def test_an_address_without_its_beginning_is_said_with_it(url: str, meant: str) -> None:
+    ended = slotlang("client", "models", url)
+    assert ended.status == 2 and ended.err.startswith("error[SL005]") and meant in ended.err
+
+
 @WAYS
 def test_nothing_is_answered(way: Callable[..., str], impatient: None) -> None:
     held = list[socket.socket]()
