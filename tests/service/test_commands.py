@@ -139,6 +139,22 @@ def test_tokens_are_made_listed_and_removed(tmp_path: Path) -> None:
     assert slotlang("token", "add", f"{folder}/none", "alice").err.startswith("error[SL001]")
 
 
+def test_tokens_are_not_made_in_a_wrong_place_without_a_word(tmp_path: Path) -> None:
+    build(tmp_path / "service")
+    (tmp_path / "file").write_text("")
+    folder, note = str(tmp_path / "service"), "is it the folder that is served?"
+    assert note not in slotlang("token", "add", folder, "alice").err
+    assert note not in slotlang("token", "add", f"{folder}/tiny", "alice").err
+    assert note in slotlang("token", "add", str(tmp_path), "alice").err
+    for command in (["list", folder], ["remove", folder, "alice"]):
+        for state in ("none", "file"):
+            ended = slotlang("token", *command, "--state", str(tmp_path / state))
+            assert ended.status == 2 and ended.err.startswith("error[SL001]") and f"{tmp_path / state}\n" in ended.err
+    assert slotlang("token", "add", folder, "bob", "--state", str(tmp_path / "new")).status == 0
+    ended = slotlang("token", "add", folder, "bob", "--state", "/proc/none")
+    assert ended.err.startswith("error[SL564]") and "\n  --> /proc/none\n" in ended.err
+
+
 def test_a_token_has_the_same_keys_whatever_says_it(tmp_path: Path) -> None:
     for options in ([], ["--admin"], ["--model", "tiny", "--model", "other"]):
         made = json.loads(slotlang("token", "add", str(tmp_path), "alice", *options, "--json").out)
