@@ -199,6 +199,21 @@ def test_what_can_not_be_served(served: Process, tmp_path: Path) -> None:
     assert "0.weights has" in slotlang("serve", str(tmp_path)).err
 
 
+def test_what_may_not_be_read_is_not_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr("os.access", lambda path, *given, **more: "closed" not in str(path))
+    ended = slotlang("serve", str(tmp_path))
+    assert ended.err.startswith("error[SL561]") and "what is in closed can't be read" in ended.err
+
+    def refuse(*given: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    build(tmp_path)
+    monkeypatch.setattr("slotlang.service.manifest.read_regular", refuse)
+    ended = slotlang("serve", str(tmp_path))
+    assert "Permission denied" in ended.err and "adapter build" not in ended.err
+
+
 def test_tls_when_there_is_a_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = (
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem "
