@@ -81,6 +81,7 @@ REFUSED = {
     "x of other columns": (["client", "update", "URL", LAYERS[0], "narrow.npy", "-o", "y.npy"], "SL523"),
     "x that is too large": (["client", "update", "URL", LAYERS[0], "large.npy", "-o", "y.npy"], "SL531"),
     "an output of no format": (["client", "update", "URL", LAYERS[0], "x.npy", "-o", "y"], "SL005"),
+    "the end of several modules' names": (["client", "update", "URL", "q_proj", "x.npy", "-o", "y.npy"], "SL571"),
     "an adapter that is not there": (["client", "modules", "URL", "--model", "none"], "SL571"),
     "a name that no adapter has": (["client", "modules", "URL", "--model", "a/b"], "SL005"),
     "two wishes": (["client", "keys", "URL", "--secret", "s", "--rotate", "--end"], "SL005"),
@@ -103,6 +104,8 @@ def test_what_a_client_refuses(
     ended = slotlang(*words)
     assert ended.status == 2 and ended.err.startswith(f"error[{code}]"), ended.err
     assert not Path("y.npy").exists()
+    if "q_proj" in words:
+        assert f"the whole name is needed: {LAYERS[0]}, {LAYERS[2]}\n" in ended.err
     if code in ("SL523", "SL531"):
         assert f"\n  --> {words[4]}\n" in ended.err
 
