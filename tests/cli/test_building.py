@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from adapter_files import factors_layout, write_adapter
 from command_line import slotlang
+from terminal import on_terminal
 
 from slotlang.adapter.building import build as build_module
 from slotlang.api import parameters_named
+from slotlang.cli import progress
 from slotlang.diagnostics import error
 
 
@@ -84,6 +86,18 @@ def test_what_many_tokens_take_is_said_before_the_work(
     wide = factors_layout("l.0.q_proj", 8, 4096, 2)
     write_adapter(tmp_path / "my adapter", wide, r=2)
     assert "--max-tokens 4097 --max-body " in slotlang(*command[:-1], "4097").out
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_takes_lines_back_on_a_terminal_alone(
+    command: list[str], terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    monkeypatch.setattr(progress, "PERIOD", 0.001)
+    ended = on_terminal(*command) if terminal else slotlang(*command)
+    assert ended.status == 0 and ("\x1b" in ended.err) == terminal
+    assert not terminal or "weights of l." in ended.err
+    assert not any(c in ended.out for c in "\x1b\r") and (terminal or ended.err == "")
 
 
 def test_another_adapter_of_the_same_name_is_left_alone(command: list[str], tmp_path: Path) -> None:

@@ -279,6 +279,12 @@ def test_json_is_as_documented(
     assert agrees(shape(shown), shape(printed)), command
 
 
+def test_a_log_in_a_file_has_lines_alone(served: Process, token: str) -> None:
+    assert slotlang("client", "models", served.url).status == 0
+    said = served.log.read_text()
+    assert "\x1b" not in said and "\r" not in said
+
+
 def test_what_serve_prints_is_as_documented(served: Process) -> None:
     (shown,) = [json.loads(example) for command, _, example in EXAMPLES if command.startswith("slotlang serve")]
     assert agrees(shape(shown), shape(served.ready)) and list(shown) == list(served.ready)
