@@ -25,12 +25,15 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="an .npz file with the inputs, weights and scalars by name")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random data")
     options = parser.parse_args(arguments)
+    # what is refused of arrays after they were read is of that file
+    where = ""
     try:
         if options.seed < 0:
             raise Rejected("--seed must not be negative", BAD_ARGUMENT)
         inputs, weights = random_data(module, options.seed)
         made_up = read_data(options.data, inputs, weights) if options.data else []
         client = Client(module)
+        where = f"{options.data}: " if options.data else ""
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always", BelowPrecision)
             warnings.simplefilter("always", BeyondPromise)
@@ -40,7 +43,7 @@ def main(module: Module, arguments: Sequence[str] | None = None) -> int:
             results = client.decrypt(answer.data)
     except (Rejected, OSError) as problem:
         code = f"[{problem.code}]" if isinstance(problem, Rejected) else ""
-        print(f"error{code}: {problem}", file=sys.stderr)
+        print(f"error{code}: {where}{problem}", file=sys.stderr)
         return 2
     if made_up:
         print(f"note: {options.data} has no {', '.join(made_up)}: random numbers stand there", file=sys.stderr)

@@ -131,6 +131,31 @@ def before(work: Work) -> list[str]:
         f"about {_duration(work.seconds)}; weights of about {size_text(work.file_bytes)} in files, "
         f"{size_text(work.memory_bytes)} in a server's memory"
     )
+    return lines + _requests(work)
+
+
+def _requests(work: Work) -> list[str]:
+    """What a client will send for the tokens of one evaluation, and where a service has to be told that it is much."""
+    from slotlang.service.limits import Limits
+    from slotlang.show.quantities import size_text
+
+    tokens, (up, down) = work.options.tokens, work.ciphertexts
+    sent, returned = up * work.ciphertext_bytes, down * work.ciphertext_bytes
+    lines = [
+        f"all inputs once, {count_of(len(work.groups), 'evaluation')} of {count_of(tokens, 'token')} or fewer: "
+        f"{count_of(up, 'ciphertext')} up, about {size_text(sent)}; {down:,} down, {size_text(returned)} to "
+        f"{size_text(2 * returned)}"
+    ]
+    if work.places > tokens:
+        empty = f"{work.places - tokens:,} of {work.places:,} places stay empty"
+        lines.append(f"  {empty}: programs have room for a power of two of tokens")
+    limits, needed = Limits(), []
+    if tokens > limits.tokens:
+        needed.append(f"--max-tokens {tokens}")
+    if work.largest_upload > limits.body:
+        needed.append(f"--max-body {-(-work.largest_upload * 5 // 4 >> 20)}M")
+    if needed:
+        lines.append(f"  more than a service takes in a request by default: slotlang serve {' '.join(needed)} takes it")
     return lines
 
 
@@ -181,9 +206,10 @@ def after(built: Built) -> list[str]:
         )
     tokens, every = found.target["tokens"], of_all("evaluation_ms")
     compact = f"; {of_all('compact_ms'):,.1f} ms with compact weights" if small else ""
+    each = every / tokens
     lines.append(
-        f"  all modules for {count_of(tokens, 'token')}: {every:,.1f} ms, {every / tokens:,.1f} ms a token{compact}, "
-        "predicted"
+        f"  all modules for {count_of(tokens, 'token')}: {every:,.1f} ms, "
+        f"{f'{each:,.1f}' if each >= 1 else f'{each:.2g}'} ms a token{compact}, predicted"
     )
     return lines
 

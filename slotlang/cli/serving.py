@@ -187,12 +187,14 @@ def token_options() -> None:
     """Tenants' tokens of a service."""
 
 
-def _tokens(folder: Path, state: Path | None) -> Tokens:
+def _tokens(folder: Path, state: Path | None, *, new: bool = False) -> Tokens:
+    """The tokens of a service. ``new``: the state may be made. Raises SL001 for folders that are not there."""
     from slotlang.service.service import STATE
     from slotlang.service.tokens import Tokens
 
-    if not folder.is_dir():
-        raise error("SL001", "there is no such folder", file=str(folder))
+    for path in (folder, state):
+        if path is not None and not path.is_dir() and not (new and path is state and not path.exists()):
+            raise error("SL001", "there is no such folder", file=str(path))
     return Tokens((folder / STATE if state is None else state) / "tokens")
 
 
@@ -215,9 +217,12 @@ def add_token(
     """Make a token and print it, this once: the service keeps its hash."""
     with guarded("token.add", json):
         try:
-            token, made = _tokens(folder, state).add(tenant, admin=admin, models=tuple(model) or None)
+            token, made = _tokens(folder, state, new=True).add(tenant, admin=admin, models=tuple(model) or None)
         except OSError as problem:
-            raise error("SL564", f"the token can't be kept: {reason_of(problem)}", file=str(folder)) from None
+            where = str(folder if state is None else state)
+            raise error("SL564", f"the token can't be kept: {reason_of(problem)}", file=where) from None
+        if not any((folder / "manifest.json").is_file() for folder in (folder, *folder.glob("*"))):
+            print(f"note: no built adapter is in {folder} now: is it the folder that is served?", file=sys.stderr)
         for name in model:
             if not (folder / name / "manifest.json").is_file():
                 print(f"note: no adapter {name!r:.80} is in {folder} now", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import takewhile
 from typing import Any
@@ -45,6 +46,8 @@ def _said(problem: Any) -> int:
         problem.show()
         return BAD_INPUT
     text = " ".join(problem.format_message().split()).rstrip(".")
+    for kind, meant in (("int", "a whole number"), ("float", "a number")):
+        text = re.sub(rf"is not a valid {kind}( range)?$", f"is not {meant}", text)
     message = f"{name}: {text[:1].lower()}{text[1:]}"
     hint = ""
     if context is not None and (wrong := getattr(problem, "option_name", "")):

@@ -98,7 +98,10 @@ class Adapter:
         found = self.places.get(module)
         if found is None:
             ends = [name for name in self.places if name.endswith(f".{module}")]
-            hint = f"did you mean '{ends[0]}'?" if ends else closest(module, self.places)
+            hint = f"did you mean '{ends[0]}'?" if len(ends) == 1 else closest(module, self.places)
+            if len(ends) > 1:
+                more = f" and {len(ends) - 4} more" if len(ends) > 4 else ""
+                hint = f"the whole name is needed: {', '.join(ends[:4])}{more}"
             hint = hint or "`slotlang client modules URL` lists them, and `Session.adapter().places` has them"
             raise ServiceProblem(MISSING, f"{self.name} has no module {module!r:.200}", hint)
         return found

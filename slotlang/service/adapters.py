@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -259,7 +260,10 @@ def built_in(folder: Path) -> list[Path]:
     found = _folders(folder)
     if not found:
         hint = "`slotlang adapter build DIR -o FOLDER` makes one"
-        raise error("SL561", f"there is no built adapter in {folder.name}", hint=hint, file=str(folder))
+        closed = [path.name for path in folder.glob("*") if path.is_dir() and not os.access(path, os.X_OK)]
+        notes = [f"what is in {', '.join(sorted(closed)[:_SHOWN])} can't be read: Permission denied"] if closed else []
+        message = f"there is no built adapter in {folder.name}"
+        raise error("SL561", message, notes=notes, hint=hint, file=str(folder))
     return found
 
 

@@ -272,8 +272,20 @@ def create_app(service: Service) -> FastAPI:
 async def _invalid(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, RequestValidationError)
     first = problem.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return response_of(Refusal(MALFORMED, f"{place:.200}: {first['msg']:.200}", status=422))
+    kind, place = first["type"], ".".join(str(part) for part in first["loc"][1:])
+    if not place or kind == "json_invalid":
+        hint = "send one with Content-Type: application/json (curl --json)"
+        return response_of(Refusal(MALFORMED, "the body is not an object of JSON", hint=hint, status=422))
+    match kind:
+        case "missing":
+            told = f"`{place}` is missing"
+        case "extra_forbidden":
+            told = f"there is no `{place}` in this request"
+        case "string_type":
+            told = f"`{place}` is not a text"
+        case _:
+            told = f"`{place}`: {first['msg']}"
+    return response_of(Refusal(MALFORMED, told[:400], hint="/openapi.json describes the requests", status=422))
 
 
 async def _http(request: Request, problem: Exception) -> JSONResponse:
@@ -281,5 +293,7 @@ async def _http(request: Request, problem: Exception) -> JSONResponse:
     cause = problem.__cause__
     if isinstance(cause, Refusal):
         return response_of(cause)
-    code = MISSING if problem.status_code == 404 else MALFORMED
-    return response_of(Refusal(code, f"{problem.detail}"[:200].lower(), status=problem.status_code))
+    if problem.status_code == 404:
+        hint = "the address of a service is its machine and port alone; /openapi.json describes the requests"
+        return response_of(Refusal(MISSING, f"there is nothing at {request.url.path!r:.200}", hint=hint))
+    return response_of(Refusal(MALFORMED, f"{problem.detail}"[:200].lower(), status=problem.status_code))

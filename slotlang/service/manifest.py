@@ -156,7 +156,7 @@ class Manifest:
             data = read_regular(path, MOST_BYTES)
         except (OSError, ValueError) as problem:
             reason = reason_of(problem)
-            hint = "`slotlang adapter build DIR -o FOLDER` makes one"
+            hint = "`slotlang adapter build DIR -o FOLDER` makes one" if isinstance(problem, FileNotFoundError) else ""
             raise error(
                 "SL001", f"can't read {path.name} of this folder: {reason}", file=str(path), hint=hint
             ) from None

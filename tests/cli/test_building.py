@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from adapter_files import factors_layout, write_adapter
 from command_line import slotlang
+from terminal import on_terminal
 
 from slotlang.adapter.building import build as build_module
 from slotlang.api import parameters_named
+from slotlang.cli import progress
+from slotlang.diagnostics import error
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def test_what_is_printed(command: list[str], tmp_path: Path) -> None:
     assert lines[1] == "  8 -> 8 (rank 2): l.{0-1}.q_proj#in"
     assert lines[2].startswith("  skipped, 1: conv: it is a convolution")
     assert lines[3].startswith("about ") and "in a server's memory" in lines[3]
-    assert lines[4].startswith(f"{tmp_path / 'service' / 'my-adapter'}: version ")
+    assert lines[5].startswith(f"{tmp_path / 'service' / 'my-adapter'}: version ")
     assert "  q_proj-8x256: proved, range proved; 2 inputs, 1 result, " in ended.out
     again = slotlang(*command, "--json")
     found = json.loads(again.out)
@@ -65,6 +68,36 @@ def test_refusals(command: list[str], tmp_path: Path, options: list[str], code: 
     ended = slotlang(*command, *(str(tmp_path / "file.json") if word == "FILE" else word for word in options))
     assert ended.status == 2 and f"error[{code}]" in ended.err
     assert not (tmp_path / "service").exists()
+
+
+def test_what_many_tokens_take_is_said_before_the_work(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stop(*given: object, **more: object) -> None:
+        raise error("SL552", "not built here")
+
+    monkeypatch.setattr(build_module, "build", stop)
+    lines = slotlang(*command).out.splitlines()
+    assert len(lines) == 5 and lines[4].startswith("all inputs once, 2 evaluations of 256 tokens or fewer: ")
+    lines = slotlang(*command[:-1], "5000").out.splitlines()
+    assert lines[4].startswith("all inputs once, 2 evaluations of 5,000 tokens or fewer: ")
+    assert lines[5].startswith("  3,192 of 8,192 places stay empty")
+    assert lines[6].endswith("slotlang serve --max-tokens 5000 takes it")
+    wide = factors_layout("l.0.q_proj", 8, 4096, 2)
+    write_adapter(tmp_path / "my adapter", wide, r=2)
+    assert "--max-tokens 4097 --max-body " in slotlang(*command[:-1], "4097").out
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_takes_lines_back_on_a_terminal_alone(
+    command: list[str], terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    monkeypatch.setattr(progress, "PERIOD", 0.001)
+    ended = on_terminal(*command) if terminal else slotlang(*command)
+    assert ended.status == 0 and ("\x1b" in ended.err) == terminal
+    assert not terminal or "weights of l." in ended.err
+    assert not any(c in ended.out for c in "\x1b\r") and (terminal or ended.err == "")
 
 
 def test_another_adapter_of_the_same_name_is_left_alone(command: list[str], tmp_path: Path) -> None:

@@ -27,13 +27,15 @@ prove y == x + z
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", LORA, "--tokens", "x"], "slotlang run: invalid value for '--tokens': 'x' is not a valid int"),
+        (["run", LORA, "--tokens", "x"], "slotlang run: invalid value for '--tokens': 'x' is not a whole number"),
         (["run", LORA, "--tokens"], "option '--tokens' requires an argument"),
         (["adapter", "equalize", "x.npy"], "slotlang adapter equalize: missing option '-o' / '--output'"),
         (["check"], "slotlang check: missing argument 'FILE...'"),
         (["run", LORA, "--token", "3"], "slotlang run: no such option: --token"),
         (["show", LORA, "X", "Y"], "got unexpected extra argument"),
-        (["synth", "--d-in", "1.5"], "'--d-in': '1.5' is not a valid int"),
+        (["serve", ".", "--port", "x"], "slotlang serve: invalid value for '--port': 'x' is not a whole number"),
+        (["serve", ".", "--rate", "x"], "slotlang serve: invalid value for '--rate': 'x' is not a number"),
+        (["synth", "--d-in", "1.5"], "'--d-in': '1.5' is not a whole number"),
         (["chekc", LORA], "no such command 'chekc'"),
         (["adapter", "frob"], "slotlang adapter: no such command 'frob'"),
         (["--frob"], "slotlang: no such option: --frob"),

@@ -459,7 +459,8 @@ def test_inputs_that_do_not_fit_are_refused_here(served: Process, token: str) ->
                 session.update(LAYERS[0], x)
         for name, hint in (
             ("layers.0.q_porj", f"did you mean '{LAYERS[0]}'"),
-            ("q_proj", f"did you mean '{LAYERS[0]}'"),
+            ("q_proj", f"the whole name is needed: {LAYERS[0]}, {LAYERS[2]}"),
+            ("v_proj", f"did you mean '{LAYERS[1]}'"),
             ("zzz", "client modules"),
         ):
             with pytest.raises(ServiceProblem, match=hint):

@@ -72,7 +72,7 @@ def test_data_from_a_file(module: Module, tmp_path: Path, capsys: pytest.Capture
         assert message in err
 
     np.savez(data, x=np.zeros((3, 3)))
-    refused("x must have shape (32, 2), not (3, 3)", "--data", str(data))
+    refused(f"{data}: x must have shape (32, 2), not (3, 3)", "--data", str(data))
     np.savez(data, A=np.full((32, 4), np.nan))
     refused("A holds NaN or infinity", "--data", str(data))
     np.savez(data, nobody=np.zeros(3))

@@ -97,6 +97,7 @@ REFUSED = {
     "x of other columns": (["client", "update", "URL", LAYERS[0], "narrow.npy", "-o", "y.npy"], "SL523"),
     "x that is too large": (["client", "update", "URL", LAYERS[0], "large.npy", "-o", "y.npy"], "SL531"),
     "an output of no format": (["client", "update", "URL", LAYERS[0], "x.npy", "-o", "y"], "SL005"),
+    "the end of several modules' names": (["client", "update", "URL", "q_proj", "x.npy", "-o", "y.npy"], "SL571"),
     "an adapter that is not there": (["client", "modules", "URL", "--model", "none"], "SL571"),
     "a name that no adapter has": (["client", "modules", "URL", "--model", "a/b"], "SL005"),
     "two wishes": (["client", "keys", "URL", "--secret", "s", "--rotate", "--end"], "SL005"),
@@ -119,6 +120,8 @@ def test_what_a_client_refuses(
     ended = slotlang(*words)
     assert ended.status == 2 and ended.err.startswith(f"error[{code}]"), ended.err
     assert not Path("y.npy").exists()
+    if "q_proj" in words:
+        assert f"the whole name is needed: {LAYERS[0]}, {LAYERS[2]}\n" in ended.err
     if code in ("SL523", "SL531"):
         assert f"\n  --> {words[4]}\n" in ended.err
 
@@ -153,6 +156,22 @@ def test_tokens_are_made_listed_and_removed(tmp_path: Path) -> None:
     assert odd.startswith("error[SL005]: 'a/b' is not the name of an adapter") and "digit: a-b\n" in odd
     assert len(slotlang("token", "list", folder).out.splitlines()) == 1
     assert slotlang("token", "add", f"{folder}/none", "alice").err.startswith("error[SL001]")
+
+
+def test_tokens_are_not_made_in_a_wrong_place_without_a_word(tmp_path: Path) -> None:
+    build(tmp_path / "service")
+    (tmp_path / "file").write_text("")
+    folder, note = str(tmp_path / "service"), "is it the folder that is served?"
+    assert note not in slotlang("token", "add", folder, "alice").err
+    assert note not in slotlang("token", "add", f"{folder}/tiny", "alice").err
+    assert note in slotlang("token", "add", str(tmp_path), "alice").err
+    for command in (["list", folder], ["remove", folder, "alice"]):
+        for state in ("none", "file"):
+            ended = slotlang("token", *command, "--state", str(tmp_path / state))
+            assert ended.status == 2 and ended.err.startswith("error[SL001]") and f"{tmp_path / state}\n" in ended.err
+    assert slotlang("token", "add", folder, "bob", "--state", str(tmp_path / "new")).status == 0
+    ended = slotlang("token", "add", folder, "bob", "--state", "/proc/none")
+    assert ended.err.startswith("error[SL564]") and "\n  --> /proc/none\n" in ended.err
 
 
 def test_a_token_has_the_same_keys_whatever_says_it(tmp_path: Path) -> None:
@@ -201,6 +220,21 @@ def test_what_can_not_be_served(served: Process, tmp_path: Path) -> None:
     weights = tmp_path / "tiny" / "weights" / "0.weights"
     weights.write_bytes(weights.read_bytes()[:-1])
     assert "0.weights has" in slotlang("serve", str(tmp_path)).err
+
+
+def test_what_may_not_be_read_is_not_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr("os.access", lambda path, *given, **more: "closed" not in str(path))
+    ended = slotlang("serve", str(tmp_path))
+    assert ended.err.startswith("error[SL561]") and "what is in closed can't be read" in ended.err
+
+    def refuse(*given: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    build(tmp_path)
+    monkeypatch.setattr("slotlang.service.manifest.read_regular", refuse)
+    ended = slotlang("serve", str(tmp_path))
+    assert "Permission denied" in ended.err and "adapter build" not in ended.err
 
 
 def test_tls_when_there_is_a_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,6 +297,12 @@ def test_json_is_as_documented(
     shown, printed = json.loads(example), json.loads(ended.out)
     assert shown["schema"] == printed["schema"] and list(shown) == list(printed)
     assert agrees(shape(shown), shape(printed)), command
+
+
+def test_a_log_in_a_file_has_lines_alone(served: Process, token: str) -> None:
+    assert slotlang("client", "models", served.url).status == 0
+    said = served.log.read_text()
+    assert "\x1b" not in said and "\r" not in said
 
 
 def test_what_serve_prints_is_as_documented(served: Process) -> None:

@@ -327,6 +327,31 @@ def test_a_name_that_is_not_served_is_refused_with_those_that_the_token_sees(ser
 # What it is sent
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", "the body is not an object of JSON"),
+        (b"", "the body is not an object of JSON"),
+        (b"[]", "the body is not an object of JSON"),
+        (b'{"lora_name": "x"}', "`lora_path` is missing"),
+        (b'{"lora_name": "x", "lora_path": "y", "z": 1}', "there is no `z` in this request"),
+        (b'{"lora_name": 3, "lora_path": "y"}', "`lora_name` is not a text"),
+    ],
+)
+def test_what_is_wrong_with_json_is_said(served: Process, body: bytes, said: str) -> None:
+    with admin_of(served) as admin:
+        answer = admin.post("/v1/load_lora_adapter", content=body, headers={"Content-Type": "application/json"})
+        assert refused(answer, 422, "SL572") == said and hint_of(answer)
+        # as curl -d sends it
+        form = admin.post("/v1/load_lora_adapter", content=b"{}", headers={"Content-Type": "application/x-x"})
+        assert refused(form, 422, "SL572") == "the body is not an object of JSON" and "--json" in hint_of(form)
+
+
+def test_an_address_with_a_path_is_told_apart(served: Process, alice: str) -> None:
+    with Session(f"{served.url}/v1", alice) as session, pytest.raises(SlotError, match="nothing at '/v1/v1/models'"):
+        session.models()
+
+
 def test_damaged_bodies_are_refused_before_any_work(raw: Raw) -> None:
     session, body = raw.session(), raw.body()
     refused(raw.evaluate(session, b""), 422, "SL543")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ import numpy as np
 from slotlang import __version__
 from slotlang.adapter.adapter import Adapter, LoraModule, Unusable, read_adapter
 from slotlang.adapter.building.choose import FEWER, Choice, choices
-from slotlang.adapter.building.layout import GroupShape
+from slotlang.adapter.building.layout import GroupShape, Layout
 from slotlang.adapter.building.shared import Group, groups
 from slotlang.adapter.building.sizes import Sample, Samples, balanced, beyond, largest_rows
 from slotlang.adapter.config import CONFIG_NAME
@@ -103,8 +103,35 @@ class Work:
         searching = sum(SEARCHING + PROVING * layout.plaintexts for layout in self.rings[0].layouts.values())
         return searching + self.plaintexts * ENCODING * self.rings[0].slots / 2048
 
+    def _ciphertexts(self, of: Callable[[Layout], int]) -> int:
+        """Of one request for each input."""
+        layouts = self.rings[0].layouts
+        return sum(len(held) * of(layouts[shape]) for shape, held in self.by_shape.items())
+
+    @property
+    def ciphertexts(self) -> tuple[int, int]:
+        """Ciphertexts that are sent, and that are returned, in one request for each input."""
+        return self._ciphertexts(lambda layout: layout.inputs), self._ciphertexts(lambda layout: layout.results)
+
+    @property
+    def ciphertext_bytes(self) -> int:
+        """Bytes of a ciphertext that is sent, about; one that is returned has up to twice as many."""
+        return 2 * self.rings[0].slots * 2 * BITS // 8
+
+    @property
+    def largest_upload(self) -> int:
+        """Bytes of the largest request, about."""
+        return self.ciphertext_bytes * max(layout.inputs for layout in self.rings[0].layouts.values())
+
+    @property
+    def places(self) -> int:
+        """Tokens that the programs have room for: where they are more than ``tokens``, some stay empty."""
+        layouts = self.rings[0].layouts.values()
+        return max(layout.side * (2 if layout.packing == "tokens" else 1) for layout in layouts)
+
     def estimate(self) -> dict[str, Any]:
         """Plain data; as in ``adapter build --json``."""
+        up, down = self.ciphertexts
         return {
             "modules": self.modules,
             "groups": len(self.groups),
@@ -112,6 +139,10 @@ class Work:
             "weight_file_bytes": self.file_bytes,
             "weight_memory_bytes": self.memory_bytes,
             "seconds": round(self.seconds),
+            "ciphertexts_up": up,
+            "ciphertexts_down": down,
+            "upload_bytes": up * self.ciphertext_bytes,
+            "download_bytes": down * self.ciphertext_bytes,
         }
 
 
