@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import socket
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from certificates import certificate as make_certificate
 from command_line import slotlang
 from json_shapes import EXAMPLES, agrees, shape
 from served import LAYERS, D, Process, build, update_of
@@ -238,16 +238,9 @@ def test_what_may_not_be_read_is_not_said_to_be_missing(tmp_path: Path, monkeypa
 
 
 def test_tls_when_there_is_a_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem "
-        "-out cert.pem -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    )
-    made = subprocess.run(words.split(), cwd=tmp_path, capture_output=True)
-    if made.returncode:
-        pytest.skip("openssl makes no certificate")
+    certificate, key = make_certificate(tmp_path)
     build(tmp_path / "service")
-    certificate = f"{tmp_path}/cert.pem"
-    options = "--ssl-certfile", certificate, "--ssl-keyfile", f"{tmp_path}/key.pem", "--idle", "1"
+    options = "--ssl-certfile", certificate, "--ssl-keyfile", key, "--idle", "1"
     process = Process(tmp_path / "service", *options)
     try:
         assert process.url.startswith("https://")
