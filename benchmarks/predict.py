@@ -52,7 +52,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(__file__).resolve().parent / "predict.json"
 MAX_WEIGHTS = 150_000_000
 """Bytes of encoded weights; programs with more are measured at smaller sizes."""
-VISITS = 3
+VISITS = 2
 """Times that every case is measured. Primitives are measured before, between and after them."""
 SLICE_SECONDS = 10.0
 SECONDS = 0.1

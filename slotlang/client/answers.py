@@ -9,6 +9,7 @@ from typing import Any
 from slotlang.client.problems import UNREACHABLE, ServiceProblem, kept_to_protocol, otherwise, said, told
 from slotlang.service.problems import BUSY
 from slotlang.service.protocol import HEADER, VERSION, Frames
+from slotlang_runtime.amounts import count_of
 from slotlang_runtime.wire import Box
 
 MOST_JSON, MOST_CLIENT = 1 << 24, 1 << 27
@@ -55,7 +56,7 @@ def held(status: int, headers: Mapping[str, str], pieces: Iterable[bytes], most:
 
 def too_long(most: int) -> ServiceProblem:
     """An answer has more bytes than it can have."""
-    return otherwise(f"it has more than the {most:,} bytes that it can have")
+    return otherwise(f"it has more than {count_of(most, 'byte')}, which is the most that it can have")
 
 
 def checked(status: int, headers: Mapping[str, str], body: bytes) -> None:

@@ -134,6 +134,9 @@ def unreachable(url: str, problem: Exception, proxy: Proxy | None = None) -> Ser
     system, again = _of_system(problem), True
     why = " ".join((str(problem) if system is None else _words_of(system)).split()) or type(problem).__name__
     hint = "is it running? `slotlang serve` says its address when it is ready"
+    if proxy is not None and isinstance(problem, httpx.ConnectError):
+        # who refuses is the proxy
+        hint = f"is the proxy of {proxy.name} there? NO_PROXY says for which hosts there is none"
     if isinstance(problem, httpx.ConnectTimeout):
         why = f"there was no connection within {CONNECT:.0f} s"
     elif isinstance(problem, httpx.TimeoutException):

@@ -18,6 +18,12 @@ from slotlang_runtime.amounts import count_of
 def check_output(path: Path, outputs: Sequence[str]) -> None:
     """Raises SL005 for a file whose format can't hold the results, and SL004 for a folder that is not there. Both are
     known before any work."""
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as problem:
+        raise error("SL004", f"can't write {path}: {problem}", file=str(path)) from None
+    if is_folder:
+        raise error("SL004", f"can't write {path}: it is a folder", file=str(path))
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz"):
         what = f"the ending of {path.name} is {suffix}" if suffix else f"{path.name} has no ending"
@@ -26,13 +32,11 @@ def check_output(path: Path, outputs: Sequence[str]) -> None:
     if suffix == ".npy" and len(outputs) != 1:
         hint = f"give --output {path.with_suffix('.npz')}"
         raise error(
-            "SL005", f"a .npy file holds one array, and the program has {count_of(len(outputs), 'result')}", hint=hint
+            "SL005", f"a .npy file holds one array, and there are {count_of(len(outputs), 'result')}", hint=hint
         )
     try:
         if not path.parent.is_dir():
             raise error("SL004", f"can't write {path}: there is no folder {path.parent}", file=str(path))
-        if path.is_dir():
-            raise error("SL004", f"can't write {path}: it is a folder", file=str(path))
     except (OSError, ValueError) as problem:
         raise error("SL004", f"can't write {path}: {problem}", file=str(path)) from None
 

@@ -10,8 +10,9 @@ from kernel_worlds import KINDS, SLOTS, same, world
 
 from slotlang_runtime.errors import NOT_EVALUATED, Rejected
 from slotlang_runtime.kernels import operations
-from slotlang_runtime.kernels.operations import SUMS, ResidueOperations
+from slotlang_runtime.kernels.operations import ResidueOperations
 from slotlang_runtime.operations import Evaluation
+from slotlang_runtime.parameters import SUMS_TOGETHER as SUMS
 
 Pair = tuple[Any, Any]
 
