@@ -251,7 +251,9 @@ def phases(rows: list[Row]) -> list[list[str]]:
     return table
 
 
-def compare(paths: list[Path], console: Console, given: Profile | None = None) -> tuple[list[Row], Profile]:
+def compare(
+    paths: list[Path], console: Console, given: Profile | None = None, count: int = VISITS
+) -> tuple[list[Row], Profile]:
     """Measure every case and the primitives; without a profile, predict by those measured in this run."""
     everything = list(
         track(cases(paths, find_profile()), "plans", console=console, transient=True, total=3 * len(paths))
@@ -271,10 +273,10 @@ def compare(paths: list[Path], console: Console, given: Profile | None = None) -
     yardstick = Yardstick()
     primitives()
     visits: list[list[Measured]] = [[] for _ in everything]
-    for visit in range(VISITS):
+    for visit in range(count):
         order = list(range(len(everything)))
         random.Random(visit).shuffle(order)
-        for number in track(order, f"visit {visit + 1} of {VISITS}", console=console, transient=True):
+        for number in track(order, f"visit {visit + 1} of {count}", console=console, transient=True):
             visits[number].append(measured(everything[number][2], texts[number], yardstick))
         primitives()
     profile = given or together(slices, yardstick.fastest)
@@ -318,6 +320,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="programs; all of the corpus without")
     parser.add_argument("--profile", action="store_true", help="predict by the profile in use, measure no primitives")
+    parser.add_argument("--visits", type=int, default=VISITS, help="times that every case is measured, at least 1")
     parser.add_argument("--json", type=Path, default=OUT, help="the file to write")
     parser.add_argument("--docs", action="store_true", help="rewrite the figures in docs/cost.md")
     options = parser.parse_args()
@@ -326,7 +329,7 @@ def main() -> int:
         parser.error(f"the corpus has no program {name}")
     console = Console()
     try:
-        rows, profile = compare(paths, console, find_profile() if options.profile else None)
+        rows, profile = compare(paths, console, find_profile() if options.profile else None, max(options.visits, 1))
     except SlotError as problem:
         raise SystemExit(str(problem)) from None
     shown(rows, console)

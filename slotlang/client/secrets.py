@@ -41,13 +41,18 @@ def read_secret(path: Path) -> SecretKey:
     try:
         with open_regular(path) as stream:
             # of what was opened: the name may stand for another file by now
-            status = os.fstat(stream.fileno())
+            status, data = os.fstat(stream.fileno()), stream.read(1 << 26)
+            try:
+                found = SecretKey.from_bytes(data)
+            except ValueError as problem:
+                hint = "name a secret key's file; one that is not there is made"
+                raise _unusable(path, reason_of(problem), hint) from None
             mode = stat.S_IMODE(status.st_mode)
             if mode & 0o077:
                 raise _unusable(path, f"its mode is {mode:04o}: others may use it", hint=f"chmod 600 {path}")
             if status.st_uid != os.geteuid():
                 raise _unusable(path, "it belongs to somebody else")
-            return SecretKey.from_bytes(stream.read(1 << 26))
+            return found
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as problem:

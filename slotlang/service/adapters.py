@@ -196,6 +196,7 @@ class Adapters:
         if not NAME.fullmatch(name):
             hint = f"{NAME_RULE}: {name_like(name)}"
             raise Refusal(MALFORMED, f"`lora_name` {name!r:.120} is not a name", hint=hint, status=422)
+        self.check_seen(tenant, name)
         adapter = await asyncio.to_thread(self._read, self._below(tenant, path), name)
         before = self._served.get(name)
         self._served[name] = adapter
@@ -206,6 +207,7 @@ class Adapters:
 
     async def unload(self, tenant: Tenant, name: str) -> None:
         """No longer serve an adapter; returns when the requests that it is in have ended. Raises Refusal SL571."""
+        self.check_seen(tenant, name)
         if name not in self._served:
             raise self._missing(tenant, name)
         await _idle(self._served.pop(name))

@@ -61,20 +61,8 @@ class Gate:
             return
         body, answer = _Body(scope, receive, self), _Answer(scope, send, self)
         try:
-            try:
-                body.check_head()
-                if scope["path"] != HEALTH or body.unread:
-                    self.admit(scope)
-                    body.check_size()
-                await self.app(scope, body.receive, answer.send)
-            except (ClientDisconnect, Late):
-                raise
-            except Exception as problem:
-                told = refusal(problem)
-                if told.code == FAILED:
-                    _LOG.error("a request failed", exc_info=problem)
-                if answer.begun:
-                    raise
+            told = await self._served(scope, body, answer)
+            if told is not None:
                 if TENANT in scope["state"]:
                     await body.drain()
                 answer.last = body.unread
@@ -86,6 +74,28 @@ class Gate:
         except asyncio.CancelledError:
             _LOG.info("a request was given up: the service stops")
             line_of(scope).end()
+
+    async def _served(self, scope: MutableMapping[str, Any], body: _Body, answer: _Answer) -> Refusal | None:
+        """Serve a request; what is left to be told. Raises ClientDisconnect and Late, and all else where the answer has
+        begun."""
+        try:
+            body.check_head()
+            if scope["path"] != HEALTH or body.unread:
+                self.admit(scope)
+                body.check_size()
+            await self.app(scope, body.receive, answer.send)
+            return None
+        except (ClientDisconnect, Late):
+            raise
+        except Exception as problem:
+            told = refusal(problem)
+            if told.code == FAILED:
+                _LOG.error("a request failed", exc_info=problem)
+            if answer.begun:
+                raise
+            # frames hold what was read, whose room others have by now
+            told.__traceback__ = told.__context__ = told.__cause__ = None
+            return told
 
 
 def response_of(told: Refusal) -> JSONResponse:

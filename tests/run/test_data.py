@@ -92,6 +92,8 @@ def test_files_that_are_not_npz(tmp_path: Path, content: bytes) -> None:
         ("y", ["y"], "SL005"),
         ("y.txt", ["y"], "SL005"),
         ("nowhere/y.npy", ["y"], "SL004"),
+        (".", ["y"], "SL004"),
+        (".", ["y", "z"], "SL004"),
     ],
 )
 def test_outputs_are_checked_before_any_work(tmp_path: Path, name: str, outputs: list[str], code: str) -> None:

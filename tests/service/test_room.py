@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import socket
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import httpx
 import numpy as np
@@ -21,9 +24,11 @@ from slotlang.client.adapter import Adapter, Crypto
 from slotlang.diagnostics import SlotError
 from slotlang.emit.loaded import load_module
 from slotlang.planning.target import Target
+from slotlang.service.gate import TENANT, Gate
 from slotlang.service.interface import most_bytes
 from slotlang.service.limits import Limits
-from slotlang.service.problems import Refusal
+from slotlang.service.metrics import Metrics
+from slotlang.service.problems import BUSY, Refusal
 from slotlang.service.protocol import Item, Request
 from slotlang.service.room import Room
 from slotlang_runtime import Client, EvaluationKeys, SecretKey, Server, Weights
@@ -78,6 +83,42 @@ def test_a_request_that_can_never_have_room_is_too_large() -> None:
         with pytest.raises(Refusal, match=r"SL573: .* 401 bytes .* a tenant has 40 here"):
             taken.more(400)
     assert room.taken == 0
+
+
+def test_what_was_read_of_a_refused_body_is_held_by_nobody() -> None:
+    """While the rest of it is read and the refusal sent: others have its room by then."""
+
+    class Held:
+        """What was read."""
+
+    kept, left, sent = list[weakref.ref[Held]](), list[bool](), list[Any]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        held = Held()
+        kept.append(weakref.ref(held))
+        try:
+            await receive()
+            raise KeyError
+        except KeyError:
+            raise Refusal(BUSY, "no room") from None
+
+    async def receive() -> Any:
+        if kept and sent == ["first"]:
+            left.append(kept[0]() is not None)
+        sent.append("first")
+        return {"type": "http.request", "body": b"12345", "more_body": len(sent) < 2}
+
+    async def send(message: Any) -> None:
+        left.append(kept[0]() is not None)
+
+    def admit(scope: Any) -> None:
+        scope["state"][TENANT] = "alice"
+
+    scope = {"type": "http", "path": "/v1/x/evaluate", "method": "POST", "state": {}}
+    scope["headers"] = [(b"content-length", b"10")]
+    asyncio.run(Gate(app, Limits(), Metrics(), admit)(scope, receive, send))
+    # the rest, head and body of the answer
+    assert left == [False] * 3
 
 
 @pytest.mark.parametrize(("body", "keys"), [(26, 1), (1, 51)])

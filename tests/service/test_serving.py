@@ -621,6 +621,17 @@ def test_an_unload_waits_and_a_load_changes_the_version(served: Process, alice: 
         assert load(served, "other", "other").status_code == 200
 
 
+def test_an_admin_for_some_adapters_loads_and_unloads_no_others(served: Process) -> None:
+    headers = {"Authorization": f"Bearer {served.token('root', models=('other',), admin=True)}"}
+    with httpx.Client(base_url=served.url, headers=headers, trust_env=False, timeout=30) as admin:
+        for path, more in (("load", {"lora_path": "tiny"}), ("unload", {})):
+            answer = admin.post(f"/v1/{path}_lora_adapter", json={"lora_name": "tiny", **more})
+            assert "tiny" in refused(answer, 404, "SL571")
+        wanted = {"lora_name": "other", "lora_path": "other"}
+        assert admin.post("/v1/load_lora_adapter", json=wanted).status_code == 200
+    assert load(served, "tiny", "tiny").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("name", "like"), [("a/b", "a-b"), ("a b", "a-b"), ("../é", "adapter"), ("", "adapter"), ("a" * 120, "a" * 100)]
 )
