@@ -310,7 +310,7 @@ def test_a_name_that_is_not_served_is_refused_with_those_that_the_token_sees(ser
             answers = [
                 http.get("/v1/models/none/client"),
                 http.post("/v1/unload_lora_adapter", json={"lora_name": "none"}),
-                http.post("/v1/load_lora_adapter", json={"lora_name": "tiny", "lora_path": "/tiny"}),
+                http.post("/v1/load_lora_adapter", json={"lora_name": "other", "lora_path": "/tiny"}),
             ]
         for answer in answers:
             refused(answer, 404, "SL571")
