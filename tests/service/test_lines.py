@@ -92,12 +92,12 @@ def test_who_reads_slowly_has_the_whole_answer() -> None:
 
     async def main() -> bytes:
         loop, came = asyncio.get_running_loop(), bytearray()
-        async with serving(app, 0.5) as address:
+        async with serving(app, 2.0) as address:
             with socket.create_connection(address) as line:
                 line.setblocking(False)
                 await loop.sock_sendall(line, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-                for _ in range(30):
-                    came += await loop.sock_recv(line, 1 << 16)
+                for _ in range(60):
+                    came += await loop.sock_recv(line, 1 << 15)
                     await asyncio.sleep(0.1)
                 while more := await loop.sock_recv(line, 1 << 20):
                     came += more
