@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from slotlang.cost.primitives import FAR_MEGABYTE, KINDS_OF_KERNELS
@@ -20,6 +21,7 @@ from slotlang_runtime.parameters import DOUBLE_BITS, LARGEST_PRIME, LAZY_BITS
 
 if TYPE_CHECKING:
     from slotlang.run.primitives import Sample
+    from slotlang_runtime.module import Kernel
 
 Points = Mapping[int, tuple[tuple[int, ...], tuple[int, ...]]]
 
@@ -92,11 +94,11 @@ def calibrate(
     degrees: Sequence[int] = (),
     yardstick: Yardstick | None = None,
 ) -> Profile:
-    """Measure this machine: medians over rounds that visit every primitive at every degree and number of primes, so
-    that other work falls on all alike, in the calmer half of the moments. Each time is divided by that of a reference
-    rotation measured just before and after, and given for the machine's fast moments. Without ``degrees`` all of
-    ``POINTS``; a profile scales what it does not have from the nearest degree it has. ``yardstick``: one that was used
-    before, so that its fastest moments count here too.
+    """Measure this machine: ring after ring, medians over rounds that visit every primitive at every number of primes,
+    in the calmer half of the moments. Each time is divided by that of a reference rotation measured just before and
+    after, and given for the machine's fast moments. Without ``degrees`` all of ``POINTS``; a profile scales what it
+    does not have from the nearest degree it has. ``yardstick``: one that was used before, so that its fastest moments
+    count here too.
 
     Raises SL445 when TenSEAL is missing, SL446 for a degree that is not measured.
     """
@@ -114,40 +116,56 @@ def calibrate(
             raise error("SL446", f"degree {degree} is not measured", hint=f"degrees are {', '.join(map(str, POINTS))}")
     start = time.perf_counter()
     # 0 stands for SEAL's operations
-    samples: list[tuple[int, Sample]] = []
-    calls: list[tuple[int, Sample]] = []
-    for number, degree in enumerate(wanted):
-        progress(f"preparing degree {degree}", 0.1 * number / len(wanted))
-        rings: list[tuple[int, RingSamples | KernelSamples, RequestSamples, tuple[int, ...]]] = []
-        bits, primes = POINTS[degree]
-        rings.append((0, RingSamples(degree, bits), RequestSamples(degree, bits, "seal"), primes))
-        with suppress(Unavailable):
-            # a processor that has one kind for several sizes of primes is measured once
-            for most in {processor().kind(most): most for most in reversed(KINDS_OF_KERNELS)}.values():
-                bits, primes = KERNEL_POINTS[most][degree]
-                requests = RequestSamples(degree, bits, "compiled")
-                rings.append((most, KernelSamples(degree, bits), requests, primes))
-        for most, operations, requests, primes in rings:
-            samples += ((most, sample) for sample in operations.samples(primes))
-            samples += ((most, sample) for sample in requests.samples(primes))
-            if degree == wanted[0]:
-                calls += ((most, sample) for sample in requests.samples((1,), (FEW, MANY)))
-    samples += calls
+    rings: list[tuple[int, int, Callable[[], Iterable[Sample]]]] = []
+
+    def operations(samples: type[RingSamples | KernelSamples], degree: int, points: Points) -> Iterable[Sample]:
+        bits, primes = points[degree]
+        return samples(degree, bits).samples(primes)
+
+    def requests(kernel: Kernel, degree: int, points: Points) -> Iterable[Sample]:
+        bits, primes = points[degree]
+        found = RequestSamples(degree, bits, kernel)
+        yield from found.samples(primes)
+        if degree == wanted[0]:
+            yield from found.samples((1,), (FEW, MANY))
+
+    kinds: dict[int, Points] = {}
+    with suppress(Unavailable):
+        # a processor that has one kind for several sizes of primes is measured once
+        kinds = {
+            most: KERNEL_POINTS[most] for most in {processor().kind(n): n for n in reversed(KINDS_OF_KERNELS)}.values()
+        }
+    for degree in wanted:
+        rings.append((0, degree, partial(operations, RingSamples, degree, POINTS)))
+        rings.append((0, degree, partial(requests, "seal", degree, POINTS)))
+        for most, points in kinds.items():
+            rings.append((most, degree, partial(operations, KernelSamples, degree, points)))
+            rings.append((most, degree, partial(requests, "compiled", degree, points)))
     yardstick = yardstick or Yardstick()
-    prepared = time.perf_counter()
     found: dict[tuple[int, int, str, int], list[tuple[float, float]]] = defaultdict(list)
-    gc.collect()
-    for number in range(MOST_ROUNDS):
-        for at, (most, sample) in enumerate(samples):
-            passed = (time.perf_counter() - prepared) / max(seconds, 1e-9)
-            if number and passed > 1:
-                break
-            before, measured, after = yardstick.now(), sample.seconds(), yardstick.now()
-            key = most, sample.degree, sample.primitive, sample.primes
-            found[key].append((before + after, 2 * measured / (before + after)))
-            if at % 32 == 0:
-                rounds = number + at / len(samples)
-                progress(f"round {number + 1}", 0.1 + 0.9 * max(min(passed, rounds, 1.0), rounds / MOST_ROUNDS))
+    spent = 0.0
+    for number, (most, degree, make) in enumerate(rings):
+        progress(f"preparing degree {degree}", number / len(rings))
+        # one ring after the other: operands of all at once take 12 GB
+        try:
+            samples = list(make())
+        except Unavailable:
+            continue
+        gc.collect()
+        begun, until = time.perf_counter() - spent, seconds * (number + 1) / len(rings)
+        for visit in range(MOST_ROUNDS):
+            for at, sample in enumerate(samples):
+                spent = time.perf_counter() - begun
+                if visit and spent > until:
+                    break
+                before, measured, after = yardstick.now(), sample.seconds(), yardstick.now()
+                key = most, degree, sample.primitive, sample.primes
+                found[key].append((before + after, 2 * measured / (before + after)))
+                if at % 32 == 0:
+                    done = (visit + at / len(samples)) / MOST_ROUNDS
+                    progress(f"degree {degree}: round {visit + 1}", (number + done) / len(rings))
+        spent = time.perf_counter() - begun
+        del samples
     progress(f"measured in {time.perf_counter() - start:.0f} s", 1.0)
     tables: dict[int, dict[int, dict[str, dict[int, float]]]] = {}
     for (most, degree, primitive, count), times in found.items():
