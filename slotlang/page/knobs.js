@@ -130,6 +130,8 @@ function showSearch(search) {
   const key = JSON.stringify([search.state, search.program]);
   if (root.dataset.key === key) return;
   root.dataset.key = key;
+  // A better program may come while one is read: what was opened stays open.
+  const open = root.querySelector("details[open]") ? { open: "" } : {};
   clear(root);
   if (!best) return;
   root.append(make("p", {}, make("b", { class: best.verdict }, best.verdict), `: ${best.name}`));
@@ -137,7 +139,7 @@ function showSearch(search) {
   for (const [number, noun] of best.rows) body.append(make("tr", {}, make("td", { class: "number" }, number), make("td", { class: "number" }, own.get(noun.split(",")[0]) ?? "–"), make("td", {}, noun)));
   root.append(table("Found, beside the program in the editor", ["found", "this", "of"], body, [0, 1]));
   for (const b of best.bounds) root.append(make("p", { class: "hint" }, `at least ${b.at_least} ${b.of} for a group of tokens (gap ${b.gap}; ${b.proved ? "a theorem" : "conjectured, not proved"})`));
-  root.append(make("details", {}, make("summary", {}, "The program"), make("pre", { tabindex: 0 }, search.program)));
+  root.append(make("details", open, make("summary", {}, "The program"), make("pre", { tabindex: 0 }, search.program)));
   root.append(make("button", { type: "button", id: "take", onclick: () => takeOver(search.program) }, "Take it over into the editor"));
 }
 
